@@ -1,0 +1,83 @@
+"""Files that are either whole or absent: atomic writes, JSON, hashes, clear errors for what is missing."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from avatarpipe.errors import InputError
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` with the same ending; rename it over `path` if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _use_default_permissions(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it takes the place of `path` if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _use_default_permissions(path: Path) -> None:
+    path.chmod(0o666 & ~_umask())
+
+
+def require_file(path: str | Path, hint: str) -> Path:
+    """`path` as a Path, or an InputError that names it and gives `hint`: what it is and how to get it."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. {hint}")
+    return path
+
+
+def read_json(path: str | Path) -> dict:
+    """The JSON document at `path`; InputError where it is missing or broken."""
+    path = require_file(path, "A JSON file was expected here; rerun the step that writes it.")
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun the step.") from error
+
+
+def write_json(path: str | Path, document: dict) -> None:
+    """Write `document` to `path` as indented JSON, whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, sort_keys=False) + "\n")
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hex SHA-256 of the bytes at `path`."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,62 @@
+"""Third-party pickles, read by an unpickler that can build arrays and plain values and nothing else."""
+
+import pickle
+from pathlib import Path
+
+from avatarpipe.errors import InputError
+from avatarpipe.files import require_file
+
+# What numpy writes when it pickles an array or a scalar, under its old and new module names.
+_NUMPY = frozenset(
+    f"{module}.{name}"
+    for module, names in {
+        "numpy": ("ndarray", "dtype"),
+        "numpy.core.multiarray": ("_reconstruct", "scalar"),
+        "numpy._core.multiarray": ("_reconstruct", "scalar"),
+        "numpy.core.numeric": ("_frombuffer",),
+        "numpy._core.numeric": ("_frombuffer",),
+    }.items()
+    for name in names
+)
+_BUILTINS = frozenset(
+    f"builtins.{name}"
+    for name in ("list", "dict", "set", "frozenset", "tuple", "bytearray", "complex", "slice", "range")
+) | {"collections.OrderedDict", "_codecs.encode"}
+
+
+class _SafeUnpickler(pickle.Unpickler):
+    def __init__(self, stream, allow: frozenset[str], encoding: str):
+        super().__init__(stream, encoding=encoding)
+        self._allow = _NUMPY | _BUILTINS | allow
+
+    def find_class(self, module: str, name: str):
+        if f"{module}.{name}" not in self._allow:
+            raise _Forbidden(f"{module}.{name}")
+        return super().find_class(module, name)
+
+
+class _Forbidden(Exception):
+    pass
+
+
+def load_pickle(
+    path: str | Path, allow: frozenset[str] = frozenset(), encoding: str = "latin1"
+) -> object:
+    """The object pickled at `path`, built only of numpy arrays, plain containers and the classes named in `allow`.
+
+    allow: full names such as "scipy.sparse._csc.csc_matrix".
+    Raises InputError where the file is missing, truncated, no pickle, or asks for any other class or function.
+    """
+    path = require_file(path, "A pickle of the dataset was expected here; check the dataset's folder.")
+    try:
+        with path.open("rb") as stream:
+            return _SafeUnpickler(stream, allow, encoding).load()
+    except _Forbidden as error:
+        raise InputError(
+            f"{path}: this pickle wants to run {error}, which no dataset needs; it was not loaded. "
+            "Do not trust this file; fetch it again from its source."
+        ) from error
+    except Exception as error:
+        raise InputError(
+            f"{path}: truncated or not a pickle ({type(error).__name__}: {error}). Fetch the file again."
+        ) from error

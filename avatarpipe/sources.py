@@ -1,0 +1,47 @@
+"""Which source files a step runs, so that a rule can name them as input.
+
+Snakemake reruns a job when its command or its input changes, and never looks into the
+package that the command imports. A rule that lists `sources("avatarpipe.steps.normalize")` as input
+reruns when that module, or one it imports from this package, changes its text.
+"""
+
+import ast
+import os
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+@cache
+def _file(module: str) -> Path | None:
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@cache
+def _imports(module: str) -> set[str]:
+    """The modules of this package that `module` may load, its parent packages among them."""
+    file = _file(module)
+    package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
+    found = {".".join(package[: i + 1]) for i in range(len(package))}
+    for node in ast.walk(ast.parse(file.read_text(), file)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*base, *filter(None, [node.module])])
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == PACKAGE.name and _file(name)}
+
+
+def sources(module: str) -> list[str]:
+    """Every file of this package that `python -m module` loads, seen from the working directory."""
+    seen, todo = set(), {module}
+    while todo:
+        seen |= todo
+        todo = set().union(*map(_imports, todo)) - seen
+    return sorted(os.path.relpath(_file(name)) for name in seen)
