@@ -1,0 +1,1 @@
+"""Everything observed of one subject: cameras, frames, images, masks, label maps, body poses, a scan."""

@@ -1,0 +1,37 @@
+"""How every step becomes a command: options from a dataclass, bad input as one message and exit status 2."""
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from avatarpipe.errors import InputError
+
+BAD_INPUT = 2
+
+
+def run_step(run: Callable, args: Sequence[str] | None = None) -> None:
+    """Parse `args` (the command line by default) into the dataclass that `run` takes, and run it.
+
+    run: a function of one argument annotated with the step's options; the name of its module names the command.
+    Exits with status 2 and the message alone on stderr where the input is bad.
+    """
+    (parameter,) = inspect.signature(run, eval_str=True).parameters.values()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with_message(lambda: run(tyro.cli(parameter.annotation, prog=_program(run), args=args)))
+
+
+def with_message(work: Callable[[], None]) -> None:
+    """Do `work`; an InputError becomes its message on stderr and exit status 2."""
+    try:
+        work()
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(BAD_INPUT) from None
+
+
+def _program(run: Callable) -> str:
+    code = inspect.unwrap(run).__code__
+    return f"avatarpipe {code.co_filename.rpartition('/')[2].removesuffix('.py').replace('_', '-')}"
