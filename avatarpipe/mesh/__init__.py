@@ -1,0 +1,1 @@
+"""Triangle meshes: files, rendering, closest points, extraction from depth, clean-up and comparison."""
