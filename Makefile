@@ -1,0 +1,54 @@
+# `make demo` makes an avatar from nothing but Python and pip packages; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+CORES ?= all
+ARGS ?=
+PY := $(VENV)/bin/python
+SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
+SUBJECT = $$(awk -F'\t' '!/^\#/ && ++n == 2 {print $$1}' config/subjects.tsv)
+
+.PHONY: help demo run report test lint clean distclean
+
+help:  ## what there is to make
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: run report  ## install, train the subjects of config/subjects.tsv, write the report (15 minutes on 2 cores)
+	@s="results/$(SUBJECT)/layered"; printf '%s\n' "" "Done. Where to look:" \
+	  "  report        results/report.html" \
+	  "  layers        $$s/inner/avatar/  $$s/outer/avatar/  (.ply: any 3D Gaussian viewer)" \
+	  "  garment mesh  $$s/outer/mesh/garment.glb" \
+	  "  metrics       results/tables/metrics.csv"
+
+run: $(VENV)/installed  ## run what is not up to date; ARGS="--config preset=fast" is passed on
+	$(SNAKEMAKE) --rerun-incomplete $(ARGS)
+
+report: $(VENV)/installed  ## write results/report.html from what is there
+	$(SNAKEMAKE) $(ARGS) --report results/report.html
+
+test: lint  ## lint, then the whole test suite
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
+	$(PY) -m ruff check .
+	$(PY) -m snakefmt --check Snakefile rules workflow/common.smk
+	$(PY) -m snakemake --lint
+
+clean:  ## remove everything computed; the environment stays
+	rm -rf results logs .snakemake
+
+distclean: clean  ## remove the environment too
+	rm -rf $(VENV)
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	@bash workflow/make-venv.sh $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/tested: requirements-test.txt $(VENV)/installed
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@

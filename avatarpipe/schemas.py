@@ -1,0 +1,62 @@
+"""Documents checked against closed JSON schemas, with errors that a person can act on."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from avatarpipe.errors import InputError
+
+
+def read_yaml(path: str | Path) -> dict:
+    """The YAML mapping at `path`; InputError where it is missing, broken, or not a mapping."""
+    try:
+        document = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. A YAML file was expected here.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({error}).") from error
+    if not isinstance(document or {}, dict):
+        raise InputError(f"{path}: expected `key: value` lines, found {type(document).__name__}.")
+    return document or {}
+
+
+def first_error(document: Any, schema: dict) -> ValidationError | None:
+    """What is most wrong with `document`, or None where it fits `schema`."""
+    return best_match(Draft202012Validator(schema).iter_errors(document))
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence a person understands: the value found and what the schema expects there."""
+    if error.validator == "additionalProperties":
+        return _unknown_keys(error)
+    expected = error.schema.get("description", "").strip().rstrip(".")
+    found = error.message if len(error.message) < 160 else error.message[:157] + "..."
+    return f"{found}. Expected: {expected}." if expected else f"{found}."
+
+
+def _unknown_keys(error: ValidationError) -> str:
+    known = sorted(error.schema.get("properties", {}))
+    unknown = sorted(set(error.instance) - set(known))
+    sentences = []
+    for key in unknown:
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}."
+        sentences.append(f"unknown key {key!r}; {hint}")
+    return " ".join(sentences)
+
+
+def with_defaults(document: Any, schema: dict) -> Any:
+    """`document` with every absent key that the schema gives a `default`, nested mappings included."""
+    if not isinstance(document, dict):
+        return document
+    filled = dict(document)
+    for key, part in schema.get("properties", {}).items():
+        if key not in filled and "default" in part:
+            filled[key] = part["default"]
+        if part.get("type") == "object":
+            filled[key] = with_defaults(filled.get(key, {}), part)
+    return filled
