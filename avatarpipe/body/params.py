@@ -96,8 +96,12 @@ class BodyParams:
 
 
 def canonical_params(legs_apart_deg: float = 15.0) -> BodyParams:
-    """Mean shape, arms horizontal, hips turned outward about z: the space in which avatars are stored."""
+    """Mean shape, arms horizontal, hips turned outward about z: the space in which avatars are stored.
+
+    The 0.4 m upward keep feet to crown inside [-1, 1]^3, as in normalised captures: the same cameras see both.
+    """
     params = BodyParams.zeros()
     angle = np.radians(legs_apart_deg)
     params.body_pose[0, 2], params.body_pose[0, 5] = angle, -angle
+    params.transl[0, 1] = 0.4
     return params
