@@ -1,0 +1,1 @@
+"""Gaussian clouds: surfels and ellipsoids, their files and their renderer."""

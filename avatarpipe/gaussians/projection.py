@@ -1,0 +1,219 @@
+"""Gaussians to screen: which are seen, how large, and the plane each pixel ray meets.
+
+Both kinds leave here in one form. A Gaussian's value at a pixel is exp(-(s.s)/2) with s = (X/Z, Y/Z)
+and (X, Y, Z) = A + dx B + dy C, where (dx, dy) is the pixel minus the Gaussian's anchor. For a surfel
+this is the exact ray-disc intersection of 2DGS (Huang et al. 2024, eq. 9-10); for an ellipsoid it is
+the affine splat of 3DGS (Kerbl et al. 2023, eq. 5) with B and C the columns of a root of its conic.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.rotations import quats_to_matrices
+
+EXTENT = 3.33  # standard deviations kept: 1 / 255 of an opaque Gaussian
+BLUR = 0.3  # pixels^2 added to an ellipsoid's screen covariance (3DGS, eq. 5 and its code)
+ALPHA_MIN = 1 / 255
+
+
+@dataclass
+class Splats:
+    """The M Gaussians seen by C cameras, camera-major, in the order of the cloud."""
+
+    cameras: Tensor
+    """(M,) camera index."""
+    gaussians: Tensor
+    """(M,) index into the cloud."""
+    radii: Tensor
+    """(M, 2) half size in whole pixels along x and y, int32."""
+    rays: Tensor
+    """(M, 3, 3) rows A, B, C of the module's formula."""
+    anchors: Tensor
+    """(M, 2) pixel from which dx, dy are counted; no gradient."""
+    centers: Tensor
+    """(M, 2) projected centre, pixels; surfels' low-pass filter acts around it."""
+    depths: Tensor
+    """(M,) z of the centre in the camera's frame, metres."""
+
+
+def camera_means(means: Tensor, viewmats: Tensor) -> Tensor:
+    """Points (M, 3) in the frames of their own cameras w2c (M, 4, 4)."""
+    return (viewmats[:, :3, :3] @ means[:, :, None])[:, :, 0] + viewmats[:, :3, 3]
+
+
+def surfel_transforms(means: Tensor, quats: Tensor, scales: Tensor, viewmats: Tensor, Ks: Tensor):
+    """Splat-to-pixel maps (M, 3, 3) and depths (M,): 2DGS eq. 7, (u, v, 1) -> (x z, y z, z)."""
+    axes = quats_to_matrices(quats)[:, :, :2] * scales[:, None, :2]
+    position = camera_means(means, viewmats)
+    plane = torch.cat([viewmats[:, :3, :3] @ axes, position[:, :, None]], dim=2)
+    return Ks @ plane, position[:, 2]
+
+
+def surfel_extents(transforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre (M, 2) and squared half size (M, 2), pixels^2, of each disc's one-sigma screen box."""
+    sign = transforms.new_tensor([1.0, 1.0, -1.0])
+    x, y, z = transforms.unbind(1)
+    weight = sign / (sign * z * z).sum(1, keepdim=True)
+    center = torch.stack([(weight * x * z).sum(1), (weight * y * z).sum(1)], dim=1)
+    square = torch.stack([(weight * x * x).sum(1), (weight * y * y).sum(1)], dim=1)
+    return center, center * center - square
+
+
+def surfel_rays(transforms: Tensor, anchors: Tensor) -> Tensor:
+    """Rows A, B, C (M, 3, 3): the cross product of 2DGS eq. 9 expanded around the anchor pixel."""
+    x, y, z = transforms.unbind(1)
+    x = x - anchors[:, :1] * z
+    y = y - anchors[:, 1:] * z
+    return torch.stack([cross(x, y), cross(y, z), cross(z, x)], dim=1)
+
+
+def cross(a: Tensor, b: Tensor) -> Tensor:
+    """Cross products of (M, 3) vectors."""
+    return torch.linalg.cross(a, b)
+
+
+def ellipsoid_covariances(quats: Tensor, scales: Tensor) -> Tensor:
+    """World covariances (M, 3, 3): 3DGS eq. 6."""
+    root = quats_to_matrices(quats) * scales[:, None, :]
+    return root @ root.transpose(1, 2)
+
+
+def ellipsoid_screen(position: Tensor, covariances: Tensor, Ks: Tensor, size: tuple[int, int]):
+    """Centre (M, 2) and blurred covariance xx, xy, yy (M, 3) on screen: 3DGS eq. 5.
+
+    position (M, 3) and covariances (M, 3, 3) are in the camera's frame, size is (width, height).
+    The Jacobian is taken at the direction clamped to 1.3 times the field of view, as in 3DGS's code.
+    """
+    fx, fy, cx, cy = Ks[:, 0, 0], Ks[:, 1, 1], Ks[:, 0, 2], Ks[:, 1, 2]
+    x, y, z = position.unbind(1)
+    tx = _clamped_slope(x / z, fx, cx, size[0])
+    ty = _clamped_slope(y / z, fy, cy, size[1])
+    zero = torch.zeros_like(z)
+    row_x = torch.stack([fx / z, zero, -fx * tx / z], dim=1)
+    row_y = torch.stack([zero, fy / z, -fy * ty / z], dim=1)
+    jacobian = torch.stack([row_x, row_y], dim=1)
+    cov = jacobian @ covariances @ jacobian.transpose(1, 2)
+    flat = torch.stack([cov[:, 0, 0] + BLUR, cov[:, 0, 1], cov[:, 1, 1] + BLUR], dim=1)
+    return torch.stack([fx * x / z + cx, fy * y / z + cy], dim=1), flat
+
+
+def _clamped_slope(slope: Tensor, focal: Tensor, center: Tensor, size: int) -> Tensor:
+    margin = 0.15 * size / focal
+    return torch.minimum(torch.maximum(slope, -center / focal - margin), (size - center) / focal + margin)
+
+
+def ellipsoid_rays(covariances: Tensor, shift: Tensor) -> Tensor:
+    """Rows A, B, C (M, 3, 3) of blurred covariances (M, 3), `shift` (M, 2) being centre - anchor.
+
+    With L the Cholesky root of the covariance, s = L^-1 (pixel - centre) has s.s = d^T cov^-1 d.
+    """
+    xx, xy, yy = covariances.unbind(1)
+    a = xx.sqrt()
+    b = xy / a
+    c = (yy - b * b).sqrt()
+    zero, one = torch.zeros_like(a), torch.ones_like(a)
+    row_b = torch.stack([1 / a, -b / (a * c), zero], dim=1)
+    row_c = torch.stack([zero, 1 / c, zero], dim=1)
+    row_a = -shift[:, :1] * row_b - shift[:, 1:] * row_c
+    return torch.stack([row_a + torch.stack([zero, zero, one], dim=1), row_b, row_c], dim=1)
+
+
+def surfel_normals(quats: Tensor) -> Tensor:
+    """Unit normals (M, 3) of discs in the world, of either sign."""
+    return quats_to_matrices(quats)[:, :, 2]
+
+
+def ellipsoid_normals(quats: Tensor, scales: Tensor) -> Tensor:
+    """Shortest axes (M, 3) in the world, of either sign."""
+    shortest = scales.argmin(dim=1)
+    return quats_to_matrices(quats)[torch.arange(len(quats), device=quats.device), :, shortest]
+
+
+def facing(normals: Tensor, means: Tensor, centers: Tensor) -> Tensor:
+    """Normals (M, 3) turned to the camera centre (M, 3) that looks at the means (M, 3)."""
+    away = (normals * (means - centers)).sum(1, keepdim=True)
+    return torch.where(away < 0, normals, -normals)
+
+
+def visible_surfels(cloud: GaussianCloud, viewmats, Ks, size, near: float, far: float) -> tuple:
+    """Seen pairs: camera (M,) and Gaussian (M,) indices with their pixel radii (M, 2)."""
+    pairs = _pairs_in_depth(cloud, viewmats, near, far)
+    cams, gs = pairs
+    arguments = cloud.means[gs], cloud.quats[gs], cloud.scales[gs], viewmats[cams], Ks[cams]
+    transforms, _ = surfel_transforms(*arguments)
+    centers, squares = surfel_extents(transforms)
+    radii = torch.ceil(EXTENT * squares.clamp_min(1e-4).sqrt())
+    return _on_screen(pairs, centers, radii, size)
+
+
+def visible_ellipsoids(cloud: GaussianCloud, viewmats, Ks, size, near: float, far: float) -> tuple:
+    """As `visible_surfels`; Gaussians too faint to show are dropped (Radl et al. 2024, app. B.2)."""
+    pairs = _pairs_in_depth(cloud, viewmats, near, far)
+    cams, gs = pairs
+    centers, flat = project_ellipsoids(cloud, cams, gs, viewmats, Ks, size)[:2]
+    reach = (2 * (cloud.opacities[gs] / ALPHA_MIN).log()).clamp_min(0).sqrt().clamp_max(EXTENT)
+    radii = torch.ceil(reach[:, None] * flat[:, [0, 2]].sqrt())
+    faint = cloud.opacities[gs] < ALPHA_MIN
+    singular = flat[:, 0] * flat[:, 2] - flat[:, 1] ** 2 <= 0
+    radii[faint | singular] = 0
+    return _on_screen(pairs, centers, radii, size)
+
+
+def project_ellipsoids(cloud: GaussianCloud, cams: Tensor, gs: Tensor, viewmats, Ks, size) -> tuple:
+    """Centres (M, 2), blurred covariances (M, 3) and depths (M,) of pairs of camera and Gaussian."""
+    rotation = viewmats[cams, :3, :3]
+    position = camera_means(cloud.means[gs], viewmats[cams])
+    cov = rotation @ ellipsoid_covariances(cloud.quats[gs], cloud.scales[gs]) @ rotation.mT
+    centers, flat = ellipsoid_screen(position, cov, Ks[cams], size)
+    return centers, flat, position[:, 2]
+
+
+def _pairs_in_depth(cloud: GaussianCloud, viewmats: Tensor, near: float, far: float) -> tuple:
+    depths = cloud.means @ viewmats[:, 2, :3].T + viewmats[:, 2, 3]
+    return tuple(((depths > near) & (depths < far)).T.nonzero().T)
+
+
+def _on_screen(pairs: tuple, centers: Tensor, radii: Tensor, size: tuple[int, int]) -> tuple:
+    limits = centers.new_tensor(size)
+    inside = (centers + radii > 0) & (centers - radii < limits) & (radii > 0)
+    keep = inside.all(dim=1)
+    return pairs[0][keep], pairs[1][keep], radii[keep].to(torch.int32)
+
+
+def project(cloud: GaussianCloud, viewmats, Ks, size, near, far, screen_offsets=None) -> Splats:
+    """Project a cloud with gradients to what is seen only.
+
+    screen_offsets: function of (cameras (M,), gaussians (M,)) giving zeros (M, 2) through which the
+    gradient of the pixel positions is collected, or None.
+    """
+    surfels = cloud.kind == "surfel"
+    with torch.no_grad():
+        find = visible_surfels if surfels else visible_ellipsoids
+        cams, gs, radii = find(cloud, viewmats, Ks, size, near, far)
+    offsets = None if screen_offsets is None else screen_offsets(cams, gs)
+    build = _surfel_splats if surfels else _ellipsoid_splats
+    return Splats(cams, gs, radii, *build(cloud, cams, gs, viewmats, Ks, size, offsets))
+
+
+def _surfel_splats(cloud, cams, gs, viewmats, Ks, size, offsets) -> tuple:
+    arguments = cloud.means[gs], cloud.quats[gs], cloud.scales[gs], viewmats[cams], Ks[cams]
+    transforms, depths = surfel_transforms(*arguments)
+    centers, _ = surfel_extents(transforms)
+    anchors = centers.detach()
+    if offsets is not None:
+        # gsplat's densification gradient for surfels: of the map's last column, times the depth
+        moved = transforms[:, :2, 2] + depths.detach()[:, None] * offsets
+        last = torch.cat([moved, transforms[:, 2:, 2]], dim=1)
+        transforms = torch.cat([transforms[:, :, :2], last[:, :, None]], dim=2)
+    return surfel_rays(transforms, anchors), anchors, centers, depths
+
+
+def _ellipsoid_splats(cloud, cams, gs, viewmats, Ks, size, offsets) -> tuple:
+    centers, flat, depths = project_ellipsoids(cloud, cams, gs, viewmats, Ks, size)
+    if offsets is not None:
+        centers = centers + offsets
+    anchors = centers.detach()
+    return ellipsoid_rays(flat, centers - anchors), anchors, centers, depths

@@ -1,0 +1,148 @@
+"""One renderer interface for Gaussian clouds: gsplat on CUDA, our Numba kernels on the CPU.
+
+    rendering = render(cloud, cameras, background=(1, 1, 1))
+    rendering.rgb                                             # (C, H, W, 3)
+
+Both give the same images and gradients: surfels as in 2DGS (Huang et al. 2024), ellipsoids as in 3DGS
+(Kerbl et al. 2023, "classic", without anti-aliasing).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.harmonics import sh_colors
+from avatarpipe.gaussians.normals import depth_normals
+from avatarpipe.gaussians.projection import (
+    Splats,
+    ellipsoid_normals,
+    facing,
+    project,
+    surfel_normals,
+)
+
+__all__ = ["Rendering", "depth_normals", "render"]
+
+
+@dataclass
+class Rendering:
+    """Images of C cameras; every value is composited with the same weights w = alpha T."""
+
+    rgb: Tensor
+    """(C, H, W, 3) over the background."""
+    alpha: Tensor
+    """(C, H, W, 1) accumulated opacity."""
+    depth: Tensor
+    """(C, H, W, 1) expected z of the centres, metres: sum of w z over alpha; 0 where nothing is."""
+    median_depth: Tensor
+    """(C, H, W, 1) z of the centre that takes alpha past one half; 0 where nothing is."""
+    normals: Tensor
+    """(C, H, W, 3) sum of w n in the world frame, each n facing the camera; not normalised."""
+    distortion: Tensor
+    """(C, H, W, 1) sum over pairs of w_i w_j |z_i - z_j|, metres (mip-NeRF 360's L1 form)."""
+    features: Tensor | None
+    """(C, H, W, F) composited over zero; None without features."""
+    screen_points: Tensor
+    """(C, N, 2) pixel positions; after backward its .grad is d loss / d position, for densification."""
+    radii: Tensor
+    """(C, N) int32 half size in pixels, the larger of x and y; 0 where culled."""
+
+
+def render(cloud: GaussianCloud, cameras, background=None, near=0.01, far=100.0) -> Rendering:
+    """Render a cloud to every camera.
+
+    cameras: a Cameras, or (viewmats w2c (C, 4, 4), Ks (C, 3, 3), width, height). background: None
+    for black, (3,) or (C, 3). near, far: centres nearer or farther (metres along z) are culled.
+    Differentiable in every tensor of the cloud and in the background. Raises ValueError on shapes
+    that do not fit and on values that are not finite.
+    """
+    viewmats, Ks, width, height = _camera_tensors(cameras, cloud)
+    _check_values(cloud)
+    if cloud.device.type == "cuda":
+        from avatarpipe.gaussians.cuda import composite_cuda as backend
+    else:
+        backend = _composite_cpu
+    parts = backend(cloud, viewmats, Ks, (width, height), near, far)
+    rendering = _assemble(cloud, *parts)
+    if background is not None:
+        rendering.rgb = rendering.rgb + (1 - rendering.alpha) * _background(background, rendering.rgb)
+    return rendering
+
+
+def _camera_tensors(cameras, cloud: GaussianCloud) -> tuple[Tensor, Tensor, int, int]:
+    if hasattr(cameras, "tensors"):
+        return *cameras.tensors(cloud.device, cloud.means.dtype), cameras.width, cameras.height
+    viewmats, Ks, width, height = cameras
+    viewmats, Ks = (x.to(cloud.device, cloud.means.dtype) for x in (viewmats, Ks))
+    if viewmats.shape[1:] != (4, 4) or Ks.shape != (len(viewmats), 3, 3):
+        raise ValueError(
+            f"viewmats {tuple(viewmats.shape)} and Ks {tuple(Ks.shape)}: expected (C, 4, 4), (C, 3, 3)"
+        )
+    return viewmats, Ks, int(width), int(height)
+
+
+def _check_values(cloud: GaussianCloud) -> None:
+    for name in ("means", "quats", "scales", "opacities", "colors", "sh", "features"):
+        tensor = getattr(cloud, name)
+        if tensor is None:
+            continue
+        if tensor.dtype != torch.float32:
+            raise ValueError(f"{name} is {tensor.dtype}, expected torch.float32")
+        if not torch.isfinite(tensor.detach().sum()) and not torch.isfinite(tensor).all():
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise ValueError(f"{name} has {bad} values that are NaN or infinite")
+
+
+def _background(background, rgb: Tensor) -> Tensor:
+    color = torch.as_tensor(background, dtype=rgb.dtype, device=rgb.device)
+    if color.shape not in ((3,), (len(rgb), 3)):
+        raise ValueError(f"background has shape {tuple(color.shape)}, expected (3,) or ({len(rgb)}, 3)")
+    return color.reshape(-1, 1, 1, 3)
+
+
+def _composite_cpu(cloud: GaussianCloud, viewmats, Ks, size, near, far) -> tuple:
+    """Channels (C, H, W, K) in the order depth, normal, rgb, features, then the other outputs."""
+    from avatarpipe.gaussians.cpu import composite
+
+    count = len(viewmats)
+    points = cloud.means.new_zeros(count, len(cloud), 2).requires_grad_(torch.is_grad_enabled())
+    splats = project(cloud, viewmats, Ks, size, near, far, lambda cams, gs: points[cams, gs])
+    with torch.no_grad():
+        points[splats.cameras, splats.gaussians] = splats.anchors
+    radii = torch.zeros(count, len(cloud), dtype=torch.int32)
+    radii[splats.cameras, splats.gaussians] = splats.radii.amax(dim=1)
+    channels = _channels(cloud, splats, viewmats)
+    opacities = cloud.opacities[splats.gaussians]
+    return *composite(cloud.kind, splats, opacities, channels, count, size), points, radii
+
+
+def _channels(cloud: GaussianCloud, splats: Splats, viewmats: Tensor) -> Tensor:
+    """Depth, world normal, colour and features (M, 7 + F) of each splat as its camera sees it."""
+    gs = splats.gaussians
+    means, quats = cloud.means[gs], cloud.quats[gs]
+    centers = -(viewmats[:, :3, :3].mT @ viewmats[:, :3, 3:])[splats.cameras, :, 0]
+    surfels = cloud.kind == "surfel"
+    normals = surfel_normals(quats) if surfels else ellipsoid_normals(quats, cloud.scales[gs])
+    normals = facing(normals, means.detach(), centers)
+    colors = cloud.colors[gs] if cloud.sh is None else sh_colors(cloud.sh[gs], means - centers)
+    parts = [splats.depths[:, None], normals, colors]
+    return torch.cat(parts if cloud.features is None else [*parts, cloud.features[gs]], dim=1)
+
+
+def _assemble(cloud, image, alpha, distortion, median, points, radii) -> Rendering:
+    extra = 0 if cloud.features is None else cloud.features.shape[1]
+    depth, normals, rgb, features = image.split([1, 3, 3, extra], dim=-1)
+    alpha = alpha[..., None]
+    return Rendering(
+        rgb=rgb,
+        alpha=alpha,
+        depth=depth / alpha.clamp_min(1e-10),
+        median_depth=median[..., None],
+        normals=normals,
+        distortion=distortion[..., None],
+        features=None if cloud.features is None else features,
+        screen_points=points,
+        radii=radii,
+    )
