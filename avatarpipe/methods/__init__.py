@@ -1,0 +1,1 @@
+"""The method families; each trains avatars from captures."""

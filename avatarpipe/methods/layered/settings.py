@@ -1,0 +1,78 @@
+"""The numbers of the three stages. Defaults are the published ones where the published system has them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import get_type_hints
+
+from avatarpipe.errors import InputError
+from avatarpipe.training.densify import DensifySettings
+from avatarpipe.training.surfels import LearningRates
+
+STAGES = ("single", "inner", "outer")
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """What one stage is trained with. Weights multiply losses that are means over the pixels of a batch."""
+
+    iterations: int = 10_000
+    views_per_step: int = 1
+    points: int = 300_000
+    """Surfels at the start; on the body for single and inner, on the garment mesh for outer."""
+    ssim_share: float = 0.2
+    """Share of 1 - SSIM in the photometric loss; the rest is L1."""
+    alpha_weight: float = 0.5
+    """L1 between the rendered alpha and the mask."""
+    normal_weight: float = 0.05
+    normal_from: int = 3000
+    """Iteration from which surfels are turned along the surface of the rendered depth."""
+    distortion_weight: float = 0.1
+    """Per metre: draws the surfels of a ray together."""
+    distortion_from: int = 2000
+    layer_weight: float = 1.0
+    """L1 between the rendered layer channels and the label maps; inner and outer only."""
+    skin_weight: float = 1.0
+    """The skin prior on hidden parts of the body; inner only."""
+    skin_offset: float = 0.001
+    """Metres that hidden skin may leave the body surface before the prior pulls it back."""
+    garment_distance: float = 0.02
+    """Metres from the coarse garment mesh beyond which a surfel is dropped; outer only."""
+    max_scale: float = 0.02
+    """Metres; larger standard deviations are clipped."""
+    opacity_resets: tuple[int, ...] = ()
+    """Iterations after which no opacity exceeds opacity_reset_to."""
+    opacity_reset_to: float = 0.02
+    rebind_every: int = 300
+    """Iterations between look-ups of the surfels' closest points on the body."""
+    checkpoint_every: int = 500
+    rates: LearningRates = field(default_factory=LearningRates)
+    densify: DensifySettings = field(default_factory=DensifySettings)
+
+
+def stage_settings(values: Mapping, where: str = "settings") -> StageSettings:
+    """Settings from nested mappings as a config file gives them; InputError names an unknown or misfitting key."""
+    return _build(StageSettings, values, where)
+
+
+def _build(kind: type, values: Mapping, where: str):
+    hints = get_type_hints(kind)
+    known = [item.name for item in fields(kind)]
+    if unknown := sorted(set(values) - set(known)):
+        raise InputError(f"{where}: unknown key {', '.join(unknown)}. Known are {', '.join(known)}.")
+    built = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    return kind(**built)
+
+
+def _convert(hint, value, where: str):
+    if is_dataclass(hint):
+        return _build(hint, value, where)
+    if hint in (int, float):
+        return _number(hint, value, where)
+    return tuple(_number(int, item, where) for item in value)
+
+
+def _number(kind: type, value, where: str):
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and kind(value) == value
+    if not fits:
+        raise InputError(f"{where}: {value!r} is not {'a whole number' if kind is int else 'a number'}.")
+    return kind(value)

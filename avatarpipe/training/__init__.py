@@ -1,0 +1,1 @@
+"""What every per-subject training shares: trainable Gaussians, densification, losses, checkpoints, the loop."""

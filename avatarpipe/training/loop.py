@@ -1,0 +1,92 @@
+"""The training loop: iterate, log, checkpoint; killed at any moment, it goes on from the last checkpoint."""
+
+import time
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from avatarpipe.training.checkpoint import Checkpoints
+from avatarpipe.training.curves import Curves
+
+_PRINT_EVERY_S = 15.0
+
+
+class Stage(Protocol):
+    """One training: `step` advances it, `state` and `restore` carry it over a restart without loss."""
+
+    def step(self, step: int) -> dict[str, torch.Tensor | float]: ...
+    def state(self) -> dict[str, torch.Tensor]: ...
+    def restore(self, state: dict[str, torch.Tensor]) -> None: ...
+
+
+def train(
+    stage: Stage,
+    iterations: int,
+    checkpoints: Checkpoints,
+    label: str,
+    device,
+    checkpoint_every: int = 500,
+    log_every: int = 20,
+) -> Curves:
+    """Run `stage` to `iterations`, from the newest checkpoint where there is one; returns the curves.
+
+    step(i) is called for i = 0 .. iterations - 1. Checkpoints stay on disk: clear them once the result is written.
+    """
+    curves_file = checkpoints.folder / "curves.parquet"
+    start, curves = 0, Curves()
+    found = checkpoints.newest(device)
+    if found is not None:
+        start, state = found
+        stage.restore(state)
+        curves = Curves.resumed(curves_file, start)
+    with _Display(label, iterations, start) as display:
+        for step in range(start, iterations):
+            values = stage.step(step)
+            done = step + 1
+            if done % log_every == 0 or done == iterations:
+                curves.add(done, values)
+            if done % checkpoint_every == 0 and done < iterations:
+                _save(checkpoints, curves, curves_file, done, stage)
+            display.advance(done, values)
+    return curves
+
+
+def _save(checkpoints: Checkpoints, curves: Curves, file: Path, step: int, stage: Stage) -> None:
+    curves.save(file)
+    checkpoints.save(step, stage.state())
+
+
+class _Display:
+    """A progress bar on a terminal, a line every few seconds in a log."""
+
+    def __init__(self, label: str, total: int, start: int):
+        self.console = Console(stderr=True)
+        self.label, self.total, self.start = label, total, start
+        self.began = self.printed = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+
+    def __enter__(self) -> "_Display":
+        if self.start:
+            self.console.print(f"{self.label}: resumed after iteration {self.start}", highlight=False)
+        self.bar.start()
+        self.task = self.bar.add_task(self.label, total=self.total, completed=self.start)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.bar.stop()
+
+    def advance(self, done: int, values: dict) -> None:
+        self.bar.update(self.task, completed=done)
+        now = time.monotonic()
+        if not self.console.is_terminal and (now - self.printed > _PRINT_EVERY_S or done == self.total):
+            self.printed = now
+            rate = (done - self.start) / max(now - self.began, 1e-9)
+            loss = float(values["loss"])
+            self.console.print(
+                f"{self.label}: {done}/{self.total} iterations, {rate:.1f} it/s, loss {loss:.4f}",
+                highlight=False,
+            )

@@ -1,0 +1,59 @@
+"""Image losses on (C, H, W, 3) sRGB tensors, with optional per-pixel weights."""
+
+import torch
+import torch.nn.functional as F
+
+_C1, _C2 = 0.01**2, 0.03**2
+
+
+def weighted_l1(image: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean absolute difference; `weight` (C, H, W, 1) multiplies it without renormalising."""
+    difference = (image - target).abs()
+    return (difference if weight is None else difference * weight).mean()
+
+
+def _window(device) -> torch.Tensor:
+    """(11,) normalised Gaussian, sigma 1.5 pixels."""
+    x = torch.arange(11, dtype=torch.float32, device=device) - 5
+    window = torch.exp(-(x**2) / (2 * 1.5**2))
+    return window / window.sum()
+
+
+def _blur(images: torch.Tensor) -> torch.Tensor:
+    """(B, 1, H, W) blurred by the window along both axes, zero padding."""
+    window = _window(images.device)
+    rows = F.conv2d(images, window.view(1, 1, 11, 1), padding=(5, 0))
+    return F.conv2d(rows, window.view(1, 1, 1, 11), padding=(0, 5))
+
+
+def ssim_map(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(C, 3, H, W) structural similarity (Wang et al. 2004), Gaussian window 11, sigma 1.5, range 1."""
+    x, y = (i.permute(0, 3, 1, 2) for i in (image, target))
+    moments = torch.cat([x, y, x * x, y * y, x * y])
+    blurred = _blur(moments.flatten(0, 1)[:, None]).view_as(moments)
+    mx, my, xx, yy, xy = blurred.chunk(5)
+    luminance = (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
+    contrast = (2 * (xy - mx * my) + _C2) / (xx - mx * mx + yy - my * my + _C2)
+    return luminance * contrast
+
+
+def dssim(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """1 - SSIM, averaged over pixels and channels."""
+    return 1.0 - ssim_map(image, target).mean()
+
+
+def photometric(
+    image: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None, ssim_share: float = 0.2
+) -> torch.Tensor:
+    """(1 - s) L1 + s (1 - SSIM) (3DGS, eq. 7) of two images, both multiplied by `weight` (C, H, W, 1) where given."""
+    if weight is not None:
+        image, target = image * weight, target * weight
+    loss = (1.0 - ssim_share) * weighted_l1(image, target)
+    return loss + ssim_share * dssim(image, target) if ssim_share else loss
+
+
+def normal_consistency(
+    normals: torch.Tensor, depth_normals: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Mean of (1 - n . n_depth) * weight over pixels (2DGS, eq. 14). normals: (C, H, W, 3); weight: (C, H, W, 1)."""
+    return ((1.0 - (normals * depth_normals).sum(dim=-1, keepdim=True)) * weight).mean()
