@@ -11,7 +11,7 @@ from avatarpipe.mesh.mesh import Mesh
 
 
 def visibility(mesh: Mesh) -> Callable[..., np.ndarray]:
-    """Build the ray tree of `mesh` once; see render.render_mesh for what the returned function gives."""
+    """Build the ray tree of `mesh` once; see render.visibility for what the returned function gives."""
     centre = mesh.vertices.mean(axis=0)  # rays are float32: keep numbers small around the mesh
     scene = EmbreeScene(robust=True)
     TriangleMesh(scene, (mesh.vertices - centre)[mesh.faces].astype(np.float32))

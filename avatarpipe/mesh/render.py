@@ -118,7 +118,8 @@ def _render_view(view: _View, K: np.ndarray, supersample: int, background) -> Me
         fine_ids, fine_barycentric, _ = view.trace(K, supersample)
         fine = _premultiplied(fine_ids, fine_barycentric, view.surface)
         rgb, alpha = (_box_mean(image, supersample) for image in fine)
-    rgb = rgb + (1.0 - alpha[..., None]) * background
+    if background.any():
+        rgb = rgb + (1.0 - alpha[..., None]) * background
     images = (rgb, alpha, depth, normals, face_ids, labels)
     return MeshRendering(*(image[None] for image in images))
 

@@ -59,45 +59,45 @@ def _hits(face_ids, faces, vertices, pixel_to_ray):
     height, width = face_ids.shape
     barycentric = np.zeros((height, width, 3), np.float32)
     depth = np.zeros((height, width), np.float32)
+    m = pixel_to_ray
     for row in numba.prange(height):
         for column in range(width):
             face = face_ids[row, column]
             if face >= 0:
-                ray = pixel_to_ray @ np.array([column + 0.5, row + 0.5, 1.0])
+                x = m[0, 0] * (column + 0.5) + m[0, 1] * (row + 0.5) + m[0, 2]
+                y = m[1, 1] * (row + 0.5) + m[1, 2]
                 i, j, k = faces[face]
-                weights, z = _intersect(ray, vertices[i], vertices[j], vertices[k])
-                barycentric[row, column] = weights
+                u, v, w, z = _intersect(x, y, vertices[i], vertices[j], vertices[k])
+                barycentric[row, column, 0] = u
+                barycentric[row, column, 1] = v
+                barycentric[row, column, 2] = w
                 depth[row, column] = z
     return barycentric, depth
 
 
 @numba.njit(inline="always")
-def _cross(a, b):
-    return np.array(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-    )
-
-
-@numba.njit(inline="always")
-def _dot(a, b):
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+def _volume(ax, ay, az, bx, by, bz, cx, cy, cz):
+    """a . (b x c)"""
+    return ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
 
 
 @numba.njit(cache=True)
-def _intersect(ray, a, b, c):
-    """Barycentric weights and z of the ray from the origin (z component 1) with the triangle's plane.
+def _intersect(x, y, a, b, c):
+    """Barycentric weights and z of the ray (x, y, 1) from the origin with the triangle a, b, c.
 
     The weight of a corner is the ray's volume with the two others; weights are clipped to the triangle, since a
-    rasteriser may give a pixel whose centre lies a hair outside. Edge-on faces get their nearest corner.
+    rasteriser may give a pixel whose centre lies a hair outside. Edge-on faces get their first corner.
     """
-    bc, ca, ab = _cross(b, c), _cross(c, a), _cross(a, b)
-    weights = np.array([_dot(ray, bc), _dot(ray, ca), _dot(ray, ab)])
-    total, volume = weights.sum(), _dot(a, bc)
+    u = _volume(x, y, 1.0, b[0], b[1], b[2], c[0], c[1], c[2])
+    v = _volume(x, y, 1.0, c[0], c[1], c[2], a[0], a[1], a[2])
+    w = _volume(x, y, 1.0, a[0], a[1], a[2], b[0], b[1], b[2])
+    total = u + v + w
     low, high = min(a[2], b[2], c[2]), max(a[2], b[2], c[2])
     if abs(total) < 1e-18:
-        return np.array([1.0, 0.0, 0.0]), low
-    weights = np.maximum(weights / total, 0.0)
-    return weights / weights.sum(), min(max(volume / total, low), high)
+        return 1.0, 0.0, 0.0, low
+    z = _volume(a[0], a[1], a[2], b[0], b[1], b[2], c[0], c[1], c[2]) / total
+    u, v, w = max(u / total, 0.0), max(v / total, 0.0), max(w / total, 0.0)
+    return u / (u + v + w), v / (u + v + w), w / (u + v + w), min(max(z, low), high)
 
 
 def colors(face_ids: np.ndarray, barycentric: np.ndarray, surface: Surface) -> np.ndarray:
@@ -121,7 +121,8 @@ def _colors(face_ids, barycentric, faces, uvs, texture, vertex_colors, color_sou
                 _lookup(texture, u, v, rgb[row, column])
             elif color_source == _VERTEX_COLOR:
                 for corner in range(3):
-                    rgb[row, column] += w[corner] * vertex_colors[faces[face, corner]]
+                    for k in range(3):
+                        rgb[row, column, k] += w[corner] * vertex_colors[faces[face, corner], k]
             else:
                 rgb[row, column] = _GREY
     return rgb
@@ -161,10 +162,26 @@ def _normals_and_labels(face_ids, barycentric, faces, vertex_normals, vertex_lab
             face, w = face_ids[row, column], barycentric[row, column]
             if face < 0:
                 continue
-            n = np.zeros(3)
-            for corner in range(3):
-                n += w[corner] * vertex_normals[faces[face, corner]]
-            normals[row, column] = n / max(np.sqrt(_dot(n, n)), 1e-12)
+            i, j, k = faces[face]
+            x = (
+                w[0] * vertex_normals[i, 0]
+                + w[1] * vertex_normals[j, 0]
+                + w[2] * vertex_normals[k, 0]
+            )
+            y = (
+                w[0] * vertex_normals[i, 1]
+                + w[1] * vertex_normals[j, 1]
+                + w[2] * vertex_normals[k, 1]
+            )
+            z = (
+                w[0] * vertex_normals[i, 2]
+                + w[1] * vertex_normals[j, 2]
+                + w[2] * vertex_normals[k, 2]
+            )
+            length = max(np.sqrt(x * x + y * y + z * z), 1e-12)
+            normals[row, column, 0] = x / length
+            normals[row, column, 1] = y / length
+            normals[row, column, 2] = z / length
             if face_labels.size:
                 labels[row, column] = face_labels[face]
             elif vertex_labels.size:
