@@ -1,6 +1,7 @@
 """Documents checked against closed JSON schemas, with errors that a person can act on."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,12 @@ def explain(error: ValidationError) -> str:
         return _unknown_keys(error)
     expected = error.schema.get("description", "").strip().rstrip(".")
     found = error.message if len(error.message) < 160 else error.message[:157] + "..."
-    return f"{found}. Expected: {expected}." if expected else f"{found}."
+    hint = " YAML reads a number with an exponent as text unless it has a point: 1.0e-4." * _exponent(error)
+    return (f"{found}. Expected: {expected}." if expected else f"{found}.") + hint
+
+
+def _exponent(error: ValidationError) -> bool:
+    return isinstance(error.instance, str) and bool(re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", error.instance))
 
 
 def _unknown_keys(error: ValidationError) -> str:

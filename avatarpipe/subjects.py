@@ -21,7 +21,8 @@ def read_subjects(path: str | Path, schema: dict) -> pd.DataFrame:
     for row, line in zip(rows, lines, strict=True):
         _check_row(row, schema, f"{path}, line {line}")
     _check_unique(rows, lines, path)
-    return pd.DataFrame(rows, dtype=str).set_index("subject", drop=False)
+    columns = list(schema["properties"])
+    return pd.DataFrame(rows, columns=columns, dtype=str).set_index("subject", drop=False)
 
 
 def _read_rows(path: str | Path, schema: dict) -> tuple[list[dict], list[int]]:

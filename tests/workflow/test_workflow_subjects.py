@@ -1,0 +1,113 @@
+"""The subject table: what is accepted, and that every error names its row and column."""
+
+from pathlib import Path
+
+import pytest
+
+from avatarpipe.errors import InputError
+from avatarpipe.schemas import read_yaml
+from avatarpipe.subjects import read_subjects
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_yaml(ROOT / "workflow/schemas/subjects.schema.yaml")
+
+
+def table(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "subjects.tsv"
+    path.write_text("\n".join(row.replace(" ", "\t") for row in rows) + "\n")
+    return path
+
+
+def test_the_default_table_holds():
+    subjects = read_subjects(ROOT / "config/subjects.tsv", SCHEMA)
+    assert (subjects["dataset"] == "synthetic").all()
+    assert list(subjects.columns)[:3] == ["subject", "dataset", "source"]
+
+
+def test_absent_columns_and_empty_cells_get_their_defaults(tmp_path):
+    subjects = read_subjects(
+        table(tmp_path, "subject dataset source gender", "a synthetic 7 male", "b synthetic 8"), SCHEMA
+    )
+    assert subjects.at["a", "gender"] == "male"
+    assert subjects.at["b", "gender"] == "neutral"
+    assert subjects.at["b", "frames"] == "0"
+    assert subjects.at["b", "prompt"] == ""
+
+
+def test_cells_stay_text_and_comments_are_skipped(tmp_path):
+    subjects = read_subjects(
+        table(tmp_path, "#a_comment", "subject dataset source", "", "007 synthetic 007"), SCHEMA
+    )
+    assert subjects.at["007", "source"] == "007"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "says"),
+    [
+        ("../evil synthetic 7", "subject", "letters, digits"),
+        (".. synthetic 7", "subject", "letters, digits"),
+        ("a/b synthetic 7", "subject", "letters, digits"),
+        ("$(reboot) synthetic 7", "subject", "letters, digits"),
+        ("-rf synthetic 7", "subject", "letters, digits"),
+        ("a\nb synthetic 7", "subject", "row"),
+        ("tables synthetic 7", "subject", "none of the names"),
+        ("body synthetic 7", "subject", "none of the names"),
+        ("x" * 65 + " synthetic 7", "subject", "1 to 64"),
+        ("a thuman9 7", "dataset", "4d-dress"),
+        ("a synthetic seven", "source", "seed"),
+        ("a synthetic -7", "source", "seed"),
+        ("a synthetic 7 other", "gender", "neutral, male or female"),
+        ("a 4d-dress 00122/Inner/Take8 male x", "frames", "whole number"),
+        ("a 4d-dress 00122/Inner male 11", "source", "SUBJECT/OUTFIT/SEQUENCE"),
+        ("a synthetic 7 male 3", "frames", "only frame"),
+        ("a synthetic 7 male 0 magic", "methods", "layered"),
+        ("a 4d-dress ../../etc male 11", "source", "below the dataset"),
+        ("a 4d-dress /etc male 11", "source", "below the dataset"),
+        ("a 4d-dress 00122/Inner/Take8 neutral 11", "gender", "male or female"),
+    ],
+)
+def test_a_bad_cell_is_named(tmp_path, row, column, says):
+    path = table(tmp_path, "subject dataset source gender frames methods", "ok synthetic 1", row)
+    with pytest.raises(InputError) as caught:
+        read_subjects(path, SCHEMA)
+    message = str(caught.value)
+    assert f"{path}, line 3" in message
+    if "\n" not in row:
+        assert f"column '{column}'" in message
+        assert says in message
+
+
+def test_a_missing_source_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"line 2 \(subject 'a'\).*'source'"):
+        read_subjects(table(tmp_path, "subject dataset source", "a synthetic"), SCHEMA)
+
+
+@pytest.mark.parametrize("second", ["ada", "ADA"])
+def test_a_duplicate_subject_names_both_lines(tmp_path, second):
+    path = table(
+        tmp_path, "subject dataset source", "ada synthetic 1", "bob synthetic 2", f"{second} synthetic 3"
+    )
+    with pytest.raises(InputError, match=r"line 4, column 'subject'.*already on line 2"):
+        read_subjects(path, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("subject dataset source colour", "unknown column 'colour'"),
+        ("subject dataset", "missing column 'source'"),
+        ("subject dataset source source", "repeated column 'source'"),
+    ],
+)
+def test_a_bad_header_is_named(tmp_path, header, says):
+    with pytest.raises(InputError, match=says):
+        read_subjects(table(tmp_path, header, "a synthetic 1 2"), SCHEMA)
+
+
+def test_too_many_cells_and_an_empty_table_are_errors(tmp_path):
+    with pytest.raises(InputError, match="line 2: 4 cells"):
+        read_subjects(table(tmp_path, "subject dataset source", "a synthetic 1 male"), SCHEMA)
+    with pytest.raises(InputError, match="no subject"):
+        read_subjects(table(tmp_path, "subject dataset source"), SCHEMA)
+    with pytest.raises(InputError, match="no such file"):
+        read_subjects(tmp_path / "absent.tsv", SCHEMA)
