@@ -1,0 +1,246 @@
+"""A capture, opened: checked once, read when asked."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from avatarpipe.body.params import BodyParams
+from avatarpipe.cameras import Cameras
+from avatarpipe.capture.manifest import MANIFEST_NAME, Manifest
+from avatarpipe.errors import InputError
+from avatarpipe.files import require_file
+from avatarpipe.images import read_image, read_labels, read_mask
+from avatarpipe.tables import read_table
+
+SPLITS = ("train", "test")
+_READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    "images": read_image,
+    "masks": read_mask,
+    "labels": read_labels,
+    "truth_labels": read_labels,
+    "class_maps": read_labels,
+}
+
+
+class Capture:
+    """One subject: F frames seen by C cameras, with a body fitted to each frame.
+
+    Cameras and frames are given by name or by position in the whole capture. Use `Capture.load`.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest):
+        self.path = path
+        self.folder = path.parent
+        self.manifest = manifest
+
+    @staticmethod
+    def load(path: str | Path) -> "Capture":
+        """Open a capture by its folder or its capture.json, and check it.
+
+        Raises InputError where the manifest is not one, a table is broken, bodies and frames differ in number, or an image
+        is missing or has another size than its camera.
+        """
+        path = Path(path)
+        path = path / MANIFEST_NAME if path.is_dir() else path
+        capture = Capture(path, Manifest.load(path))
+        capture._check()
+        return capture
+
+    @property
+    def subject(self) -> str:
+        return self.manifest.subject
+
+    @property
+    def gender(self) -> str:
+        return self.manifest.gender
+
+    @property
+    def normalization(self) -> np.ndarray:
+        """(4, 4) from the dataset's world to this capture's."""
+        matrix = self.manifest.normalization
+        return np.eye(4) if matrix is None else np.asarray(matrix, np.float64)
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """One row a frame: frame (its name), time (seconds)."""
+        return read_table(self.folder / self.manifest.frames, ["frame", "time"])
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        return tuple(self.frames["frame"])
+
+    @cached_property
+    def poses(self) -> BodyParams:
+        """A batch of F bodies, in this capture's world."""
+        return BodyParams.load(self.folder / self.manifest.poses)
+
+    @cached_property
+    def _camera_table(self) -> pd.DataFrame:
+        if self.manifest.cameras is None:
+            raise InputError(f"{self.path}: this capture has no cameras yet; run `avatarpipe render`.")
+        return read_table(self.folder / self.manifest.cameras, ["camera", "split"])
+
+    @cached_property
+    def _all_cameras(self) -> Cameras:
+        return Cameras.from_table(self._camera_table)
+
+    def cameras(self, split: str | None = None) -> Cameras:
+        """The cameras of "train", of "test", or all of them."""
+        if split is None:
+            return self._all_cameras
+        if split not in SPLITS:
+            raise InputError(f"split {split!r}: use one of {', '.join(SPLITS)}.")
+        return self._all_cameras[np.flatnonzero(self._camera_table["split"] == split)]
+
+    def image(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W, 3) float32 sRGB in [0, 1], premultiplied by the mask (on black)."""
+        return self._read("images", camera, frame)
+
+    def mask(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W) float32 coverage of the subject in [0, 1]."""
+        return self._read("masks", camera, frame)
+
+    def labels(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W) uint8 of `Label`, from the segmenter that the capture went through."""
+        return self._read("labels", camera, frame)
+
+    def ground_truth_labels(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W) uint8 of `Label`, from the labels of the scan."""
+        return self._read("truth_labels", camera, frame)
+
+    def class_map(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W) uint8 in the segmenter's own numbering."""
+        return self._read("class_maps", camera, frame)
+
+    def hidden_image(self, camera: str | int, garment: str, frame: str | int = 0) -> np.ndarray:
+        """(H, W, 3) float32: the true look of the subject without `garment`; synthetic subjects, test cameras."""
+        return read_image(self._hidden_path("images", camera, garment, frame))
+
+    def hidden_mask(self, camera: str | int, garment: str, frame: str | int = 0) -> np.ndarray:
+        """(H, W) float32 coverage of the subject without `garment`."""
+        return read_mask(self._hidden_path("masks", camera, garment, frame))
+
+    def stack(
+        self, split: str | None = None, kind: str = "images", frame: str | int = 0, workers: int = 8
+    ) -> np.ndarray:
+        """All images of a split at one frame: (C, H, W, 3) float32 images, (C, H, W) float32 masks or uint8 label maps."""
+        names = self.cameras(split).names
+        with ThreadPoolExecutor(workers) as pool:
+            return np.stack(list(pool.map(lambda name: self._read(kind, name, frame), names)))
+
+    def scan(self, frame: str | int = 0):
+        """The scanned Mesh of a frame, or None where the capture has none."""
+        if self.manifest.scan is None:
+            return None
+        from avatarpipe.mesh.mesh import load_mesh  # the mesh room is not needed to read images
+
+        return load_mesh(self.scan_path(frame))
+
+    def scan_path(self, frame: str | int = 0) -> Path:
+        """Where the scan of a frame lies; InputError where the capture has none."""
+        if self.manifest.scan is None:
+            raise InputError(f"{self.path}: this capture has no scan.")
+        return self.folder / self.manifest.scan.replace("{frame}", self._frame(frame))
+
+    @property
+    def truth(self) -> dict[str, Path]:
+        """Ground truth by name: what the synthetic subject's maker wrote, in this capture's world; {} for real data."""
+        return {name: self.folder / target for name, target in self.manifest.truth.items()}
+
+    def has(self, kind: str) -> bool:
+        """Whether the capture has such files: images, masks, labels, truth_labels, class_maps, hidden, scan, cameras."""
+        return getattr(self.manifest, kind) is not None
+
+    def _frame(self, frame: str | int) -> str:
+        return _name(frame, self.frame_names, f"{self.path}: frame")
+
+    def _camera(self, camera: str | int) -> str:
+        return _name(camera, self._all_cameras.names, f"{self.path}: camera")
+
+    def image_path(self, kind: str, camera: str | int, frame: str | int = 0) -> Path:
+        """Where the image of a kind ("images", "masks", "labels", ...) lies; InputError where there is no such kind."""
+        if kind not in _READERS:
+            raise InputError(f"{self.path}: no kind {kind!r}; use one of {', '.join(_READERS)}.")
+        return self._kind_folder(kind) / self._frame(frame) / f"{self._camera(camera)}.png"
+
+    def _kind_folder(self, kind: str) -> Path:
+        if not self.has(kind):
+            step = "segment" if kind in ("labels", "class_maps") else "render"
+            raise InputError(f"{self.path}: this capture has no {kind}; run `avatarpipe {step}` first.")
+        return self.folder / getattr(self.manifest, kind)
+
+    def _hidden_path(self, kind: str, camera: str | int, garment: str, frame: str | int) -> Path:
+        folder = self._kind_folder("hidden") / garment / kind
+        path = folder / self._frame(frame) / f"{self._camera(camera)}.png"
+        return require_file(path, "Ground truth under the garment exists for test cameras of synthetic subjects.")
+
+    def _read(self, kind: str, camera: str | int, frame: str | int) -> np.ndarray:
+        path = self.image_path(kind, camera, frame)
+        image = _READERS[kind](path)
+        _check_size(image.shape[:2], self._all_cameras, path)
+        return image
+
+    def _check(self) -> None:
+        if len(self.poses) != len(self.frames):
+            raise InputError(f"{self.path}: {len(self.poses)} bodies for {len(self.frames)} frames.")
+        if len(set(self.frame_names)) != len(self.frames) or not self.frame_names:
+            raise InputError(f"{self.path}: frames need names, each once.")
+        if self.manifest.cameras is not None:
+            self._check_cameras()
+        for kind in filter(self.has, _READERS):
+            self._check_images(kind)
+        if self.manifest.scan is not None:
+            for frame in self.frame_names:
+                require_file(self.scan_path(frame), f"The scan that {self.path} speaks of; rerun its step.")
+
+    def _check_cameras(self) -> None:
+        table = self._camera_table
+        if unknown := set(table["split"]) - set(SPLITS):
+            raise InputError(f"{self.path}: cameras with split {sorted(unknown)}; use {', '.join(SPLITS)}.")
+        if table["camera"].duplicated().any():
+            raise InputError(f"{self.path}: two cameras share one name.")
+        _ = self._all_cameras
+
+    def _check_images(self, kind: str) -> None:
+        """Every image is there; those of the first frame have their camera's size (the others when they are read)."""
+        folder, cameras = self._kind_folder(kind), self._all_cameras
+        for frame in self.frame_names:
+            present = {file.name for file in (folder / frame).glob("*.png")}
+            for name in cameras.names:
+                if f"{name}.png" not in present:
+                    path = folder / frame / f"{name}.png"
+                    raise InputError(f"{path}: missing from {kind} of {self.path}. Rerun the step that writes it.")
+        for name in cameras.names:
+            path = folder / self.frame_names[0] / f"{name}.png"
+            _check_size(_png_size(path), cameras, path)
+
+
+def _name(key: str | int, names: tuple[str, ...], what: str) -> str:
+    if isinstance(key, str):
+        if key not in names:
+            raise InputError(f"{what} {key!r} does not exist; there are {len(names)}, from {names[0]} to {names[-1]}.")
+        return key
+    if not -len(names) <= key < len(names):
+        raise InputError(f"{what} {key} does not exist; there are {len(names)}.")
+    return names[key]
+
+
+def _png_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the header alone (PNG specification, 11.2.2 IHDR)."""
+    with path.open("rb") as stream:
+        header = stream.read(24)
+    if header[:8] != b"\x89PNG\r\n\x1a\n" or len(header) < 24:
+        raise InputError(f"{path}: truncated or not a PNG. Rerun the step that writes it.")
+    return int.from_bytes(header[20:24], "big"), int.from_bytes(header[16:20], "big")
+
+
+def _check_size(shape: tuple[int, ...], cameras: Cameras, path: Path) -> None:
+    if tuple(shape) != (cameras.height, cameras.width):
+        raise InputError(
+            f"{path}: {shape[1]} x {shape[0]} pixels, but its camera is calibrated for "
+            f"{cameras.width} x {cameras.height}. Rerun the step that writes it."
+        )

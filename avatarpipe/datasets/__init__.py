@@ -1,0 +1,1 @@
+"""Raw datasets, one module each, read into what a capture is made of."""
