@@ -30,7 +30,14 @@ def usage() -> str:
     """What `avatarpipe --help` says."""
     lines = [f"  {name:<18} {_summary(name)}" for name in step_names()]
     return "\n".join(
-        ["usage: avatarpipe STEP [options]", "", "steps:", *lines, "", "`avatarpipe STEP --help` lists its options."]
+        [
+            "usage: avatarpipe STEP [options]",
+            "",
+            "steps:",
+            *lines,
+            "",
+            "`avatarpipe STEP --help` lists its options.",
+        ]
     )
 
 

@@ -24,7 +24,15 @@ _MIDDLE = {
     "pelvis": (0, -0.35, 0), "spine1": (0, -0.25, 0), "spine2": (0, -0.12, 0), "spine3": (0, -0.05, 0),
     "neck": (0, 0.15, 0), "head": (0, 0.24, 0.01), "jaw": (0, 0.22, 0.03),
 }  # fmt: skip
-_RADII = {"head": 0.1, "neck": 0.06, "pelvis": 0.13, "spine": 0.13, "hip": 0.09, "knee": 0.06, "ankle": 0.05}
+_RADII = {
+    "head": 0.1,
+    "neck": 0.06,
+    "pelvis": 0.13,
+    "spine": 0.13,
+    "hip": 0.09,
+    "knee": 0.06,
+    "ankle": 0.05,
+}
 
 
 def joints() -> np.ndarray:
@@ -62,14 +70,21 @@ def write_body(path: Path) -> Path:
 
 
 def _radius(name: str) -> float:
-    return next((radius for part, radius in _RADII.items() if part in name), 0.045 if "_" in name else 0.05)
+    return next(
+        (radius for part, radius in _RADII.items() if part in name), 0.045 if "_" in name else 0.05
+    )
 
 
 def _segments(rest: np.ndarray):
     for joint, parent in enumerate(PARENTS):
         if parent >= 0 and "eye" not in JOINT_NAMES[joint]:
             finger = joint >= 25
-            yield parent, rest[parent], rest[joint], 0.012 if finger else _radius(JOINT_NAMES[joint])
+            yield (
+                parent,
+                rest[parent],
+                rest[joint],
+                0.012 if finger else _radius(JOINT_NAMES[joint]),
+            )
 
 
 def _capsules(rest: np.ndarray, step: float = 0.0138):
@@ -78,13 +93,19 @@ def _capsules(rest: np.ndarray, step: float = 0.0138):
     field = np.full([len(axis) for axis in axes], 1.0, np.float32)
     for _, a, b, radius in _segments(rest):
         window = tuple(
-            slice(*np.searchsorted(axes[k], [min(a[k], b[k]) - radius - 0.03, max(a[k], b[k]) + radius + 0.03]))
+            slice(
+                *np.searchsorted(
+                    axes[k], [min(a[k], b[k]) - radius - 0.03, max(a[k], b[k]) + radius + 0.03]
+                )
+            )
             for k in range(3)
         )
         points = np.stack(np.meshgrid(*(axes[k][window[k]] for k in range(3)), indexing="ij"), -1)
         field[window] = np.minimum(field[window], _to_segment(points, a, b) - radius)
     vertices, faces, _, _ = marching_cubes(field, 0.0, spacing=(step,) * 3)
-    volume = np.einsum("fi,fi->", vertices[faces[:, 0]], np.cross(vertices[faces[:, 1]], vertices[faces[:, 2]]))
+    volume = np.einsum(
+        "fi,fi->", vertices[faces[:, 0]], np.cross(vertices[faces[:, 1]], vertices[faces[:, 2]])
+    )
     return vertices + low, (faces if volume > 0 else faces[:, ::-1]).copy()
 
 
@@ -157,7 +178,10 @@ def label_uvs(labels: np.ndarray) -> np.ndarray:
     return np.stack([np.full(len(labels), 0.5), (labels + 0.5) / 6], axis=1).astype(np.float32)
 
 
-COLOURS = np.array([(200, 160, 140), (60, 40, 20), (20, 20, 20), (180, 40, 40), (40, 60, 160), (90, 90, 90)], np.uint8)
+COLOURS = np.array(
+    [(200, 160, 140), (60, 40, 20), (20, 20, 20), (180, 40, 40), (40, 60, 160), (90, 90, 90)],
+    np.uint8,
+)
 
 
 def atlas() -> np.ndarray:

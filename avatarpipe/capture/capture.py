@@ -81,7 +81,9 @@ class Capture:
     @cached_property
     def _camera_table(self) -> pd.DataFrame:
         if self.manifest.cameras is None:
-            raise InputError(f"{self.path}: this capture has no cameras yet; run `avatarpipe render`.")
+            raise InputError(
+                f"{self.path}: this capture has no cameras yet; run `avatarpipe render`."
+            )
         return read_table(self.folder / self.manifest.cameras, ["camera", "split"])
 
     @cached_property
@@ -170,13 +172,17 @@ class Capture:
     def _kind_folder(self, kind: str) -> Path:
         if not self.has(kind):
             step = "segment" if kind in ("labels", "class_maps") else "render"
-            raise InputError(f"{self.path}: this capture has no {kind}; run `avatarpipe {step}` first.")
+            raise InputError(
+                f"{self.path}: this capture has no {kind}; run `avatarpipe {step}` first."
+            )
         return self.folder / getattr(self.manifest, kind)
 
     def _hidden_path(self, kind: str, camera: str | int, garment: str, frame: str | int) -> Path:
         folder = self._kind_folder("hidden") / garment / kind
         path = folder / self._frame(frame) / f"{self._camera(camera)}.png"
-        return require_file(path, "Ground truth under the garment exists for test cameras of synthetic subjects.")
+        return require_file(
+            path, "Ground truth under the garment exists for test cameras of synthetic subjects."
+        )
 
     def _read(self, kind: str, camera: str | int, frame: str | int) -> np.ndarray:
         path = self.image_path(kind, camera, frame)
@@ -186,7 +192,9 @@ class Capture:
 
     def _check(self) -> None:
         if len(self.poses) != len(self.frames):
-            raise InputError(f"{self.path}: {len(self.poses)} bodies for {len(self.frames)} frames.")
+            raise InputError(
+                f"{self.path}: {len(self.poses)} bodies for {len(self.frames)} frames."
+            )
         if len(set(self.frame_names)) != len(self.frames) or not self.frame_names:
             raise InputError(f"{self.path}: frames need names, each once.")
         if self.manifest.cameras is not None:
@@ -195,12 +203,16 @@ class Capture:
             self._check_images(kind)
         if self.manifest.scan is not None:
             for frame in self.frame_names:
-                require_file(self.scan_path(frame), f"The scan that {self.path} speaks of; rerun its step.")
+                require_file(
+                    self.scan_path(frame), f"The scan that {self.path} speaks of; rerun its step."
+                )
 
     def _check_cameras(self) -> None:
         table = self._camera_table
         if unknown := set(table["split"]) - set(SPLITS):
-            raise InputError(f"{self.path}: cameras with split {sorted(unknown)}; use {', '.join(SPLITS)}.")
+            raise InputError(
+                f"{self.path}: cameras with split {sorted(unknown)}; use {', '.join(SPLITS)}."
+            )
         if table["camera"].duplicated().any():
             raise InputError(f"{self.path}: two cameras share one name.")
         _ = self._all_cameras
@@ -213,7 +225,9 @@ class Capture:
             for name in cameras.names:
                 if f"{name}.png" not in present:
                     path = folder / frame / f"{name}.png"
-                    raise InputError(f"{path}: missing from {kind} of {self.path}. Rerun the step that writes it.")
+                    raise InputError(
+                        f"{path}: missing from {kind} of {self.path}. Rerun the step that writes it."
+                    )
         for name in cameras.names:
             path = folder / self.frame_names[0] / f"{name}.png"
             _check_size(_png_size(path), cameras, path)
@@ -222,7 +236,9 @@ class Capture:
 def _name(key: str | int, names: tuple[str, ...], what: str) -> str:
     if isinstance(key, str):
         if key not in names:
-            raise InputError(f"{what} {key!r} does not exist; there are {len(names)}, from {names[0]} to {names[-1]}.")
+            raise InputError(
+                f"{what} {key!r} does not exist; there are {len(names)}, from {names[0]} to {names[-1]}."
+            )
         return key
     if not -len(names) <= key < len(names):
         raise InputError(f"{what} {key} does not exist; there are {len(names)}.")

@@ -12,7 +12,7 @@ from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.mesh.signed import inside
 
 _FIRST_HAND_JOINT = 25
-_OUTSIDE = 0.015  # metres a body vertex may stick out before it counts; fits of real scans are off by less
+_OUTSIDE = 0.015  # metres a body vertex may stick out before it counts
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,12 @@ def check(found: dict[str, float], tolerance: Tolerance, name: str) -> None:
     over = [key for key, limit in asdict(tolerance).items() if not found[key] <= limit]
     if not over:
         return
-    measured = ", ".join(f"{key} {found[key]:.3f} (at most {getattr(tolerance, key)})" for key in over)
-    raise InputError(f"{name}: the body fit does not match the scan: {measured}. {_likely_cause(found, over)}")
+    measured = ", ".join(
+        f"{key} {found[key]:.3f} (at most {getattr(tolerance, key)})" for key in over
+    )
+    raise InputError(
+        f"{name}: the body fit does not match the scan: {measured}. {_likely_cause(found, over)}"
+    )
 
 
 def _likely_cause(found: dict[str, float], over: list[str]) -> str:
@@ -69,7 +73,9 @@ def _likely_cause(found: dict[str, float], over: list[str]) -> str:
             "another body model; give the body file of the subject's gender."
         )
     if found["median"] > 0.08:
-        return "They are far apart: likely scan and fit are of different frames, or not in one world."
+        return (
+            "They are far apart: likely scan and fit are of different frames, or not in one world."
+        )
     return (
         "They are close, but not close enough: likely the body file is of another gender or model than the fit, "
         "or the fit is of a neighbouring frame."

@@ -22,7 +22,9 @@ def label_of(layer: str) -> Label:
     if part == "BODY":
         return Label.SKIN
     if part not in Label.__members__:
-        raise InputError(f"truth layer {layer!r}: no label is called {part}. Synthesize the subject again.")
+        raise InputError(
+            f"truth layer {layer!r}: no label is called {part}. Synthesize the subject again."
+        )
     return Label[part]
 
 
@@ -55,7 +57,9 @@ def share_texture(meshes: list[Mesh]) -> list[Mesh]:
         shared[top : top + rows, :columns] = texture
         u = mesh.uvs[..., 0] * (columns / width)
         v = 1.0 - ((1.0 - mesh.uvs[..., 1]) * rows + top) / height
-        moved.append(Mesh(mesh.vertices, mesh.faces, np.stack([u, v], axis=-1), face_labels=mesh.face_labels))
+        moved.append(
+            Mesh(mesh.vertices, mesh.faces, np.stack([u, v], axis=-1), face_labels=mesh.face_labels)
+        )
         top += rows
     for mesh in moved:
         mesh.texture = shared

@@ -48,7 +48,9 @@ class Manifest:
     def save(self, path: str | Path) -> None:
         """Write capture.json, without the entries that are None."""
         content = {name: value for name, value in asdict(self).items() if value not in (None, {})}
-        write_json(path, {"format": "avatarpipe.capture", "format_version": FORMAT_VERSION, **content})
+        write_json(
+            path, {"format": "avatarpipe.capture", "format_version": FORMAT_VERSION, **content}
+        )
 
     @staticmethod
     def load(path: str | Path) -> "Manifest":
@@ -86,11 +88,11 @@ def _check_keys(document: dict, path: str | Path) -> None:
         if item.default is MISSING and item.default_factory is MISSING
     }
     if unknown := sorted(document.keys() - known.keys()):
-        raise InputError(
-            f"{path}: unknown key {', '.join(unknown)}. Known are {', '.join(known)}."
-        )
+        raise InputError(f"{path}: unknown key {', '.join(unknown)}. Known are {', '.join(known)}.")
     if missing := sorted(required - document.keys()):
-        raise InputError(f"{path}: key {', '.join(missing)} is missing. Rerun the step that wrote it.")
+        raise InputError(
+            f"{path}: key {', '.join(missing)} is missing. Rerun the step that wrote it."
+        )
 
 
 def _check_values(document: dict, path: str | Path) -> None:

@@ -59,7 +59,8 @@ def moved_poses(body: Body, poses: BodyParams, matrix: np.ndarray) -> BodyParams
     root = Rotation.from_matrix(rotation) * Rotation.from_rotvec(_root(poses))
     transl = (pelvis + poses.transl.double().numpy()) @ rotation.T - pelvis + translation
     return poses.replaced(
-        global_orient=torch.from_numpy(root.as_rotvec()).float(), transl=torch.from_numpy(transl).float()
+        global_orient=torch.from_numpy(root.as_rotvec()).float(),
+        transl=torch.from_numpy(transl).float(),
     )
 
 

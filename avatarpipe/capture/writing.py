@@ -13,7 +13,9 @@ from avatarpipe.errors import InputError
 from avatarpipe.tables import write_table
 
 
-def write_frames(folder: Path, poses: BodyParams, names: Sequence[str], times: Sequence[float]) -> dict:
+def write_frames(
+    folder: Path, poses: BodyParams, names: Sequence[str], times: Sequence[float]
+) -> dict:
     """frames.parquet and poses.npz in `folder`; returns the entries that the manifest needs."""
     table = pd.DataFrame({"frame": list(names), "time": [float(time) for time in times]})
     write_table(table, folder / "frames.parquet")

@@ -39,7 +39,9 @@ class Recording:
         """
         parts = source.split("/")
         if len(parts) != 3:
-            raise InputError(f"source {source!r}: expected SUBJECT/OUTFIT/SEQUENCE, such as 00122/Inner/Take8.")
+            raise InputError(
+                f"source {source!r}: expected SUBJECT/OUTFIT/SEQUENCE, such as 00122/Inner/Take8."
+            )
         for part in parts:
             check_name(part, f"source {source!r}: part")
         folder = Path(root).joinpath(*parts)
@@ -103,7 +105,9 @@ def read_atlas(path: Path) -> np.ndarray:
             f"{type(atlas).__name__} {shape} {getattr(atlas, 'dtype', '')}. Fetch the file again."
         )
     if not atlas.size or atlas.min() == atlas.max():
-        raise InputError(f"{path}: corrupt atlas: empty, or one colour throughout. Fetch the file again.")
+        raise InputError(
+            f"{path}: corrupt atlas: empty, or one colour throughout. Fetch the file again."
+        )
     return np.ascontiguousarray(atlas[::-1, :, :3])
 
 
@@ -117,7 +121,9 @@ def read_labels(path: Path, vertex_count: int) -> np.ndarray:
         )
     labels = labels.reshape(-1)
     if not np.isin(labels, range(len(SCAN_LABELS))).all():
-        raise InputError(f"{path}: labels other than 0 to {len(SCAN_LABELS) - 1}. Fetch the file again.")
+        raise InputError(
+            f"{path}: labels other than 0 to {len(SCAN_LABELS) - 1}. Fetch the file again."
+        )
     return np.array(SCAN_LABELS, np.uint8)[labels.astype(np.int64)]
 
 
@@ -147,7 +153,9 @@ def _decoded_hand(coefficients: np.ndarray, name: str, body: Body, path: Path) -
 def _read_dict(path: Path, keys: tuple[str, ...]) -> dict:
     content = load_pickle(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a dict, got {type(content).__name__}. Fetch the file again.")
+        raise InputError(
+            f"{path}: expected a dict, got {type(content).__name__}. Fetch the file again."
+        )
     if missing := [key for key in keys if key not in content]:
         raise InputError(f"{path}: {', '.join(missing)} missing. Fetch the file again.")
     return content
@@ -166,12 +174,16 @@ def _array(raw: dict, name: str, path: Path, shape: tuple[int | None, ...] | Non
         expected = tuple("any" if size is None else size for size in shape)
         raise InputError(f"{path}: {name} has shape {array.shape}, expected {expected}.")
     if bad := int((~np.isfinite(array)).sum()):
-        raise InputError(f"{path}: {name} holds {bad} NaN or infinite numbers. Fetch the file again.")
+        raise InputError(
+            f"{path}: {name} holds {bad} NaN or infinite numbers. Fetch the file again."
+        )
     return array
 
 
 def _faces(raw: dict, vertex_count: int, path: Path) -> np.ndarray:
     faces = _array(raw, "faces", path, (None, 3)).astype(np.int64)
     if not len(faces) or faces.min() < 0 or faces.max() >= vertex_count:
-        raise InputError(f"{path}: faces are none, or name vertices outside 0 to {vertex_count - 1}.")
+        raise InputError(
+            f"{path}: faces are none, or name vertices outside 0 to {vertex_count - 1}."
+        )
     return faces

@@ -63,9 +63,13 @@ def _truth(manifest: Path, folder: Path) -> dict[str, str]:
         return {}
     listed = read_json(manifest).get("truth", {})
     if not isinstance(listed, dict):
-        raise InputError(f"{manifest}: truth must give a path for each name. Synthesize the subject again.")
+        raise InputError(
+            f"{manifest}: truth must give a path for each name. Synthesize the subject again."
+        )
     for target in listed.values():
-        require_file(manifest.parent / target, f"{manifest} lists it; synthesize the subject again.")
+        require_file(
+            manifest.parent / target, f"{manifest} lists it; synthesize the subject again."
+        )
     return {name: relative(manifest.parent / target, folder) for name, target in listed.items()}
 
 

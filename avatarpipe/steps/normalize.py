@@ -38,7 +38,9 @@ def run(options: Normalize) -> None:
     """Check the fit, then write the moved scan, poses and ground truth, and the transform that moved them."""
     capture, body = Capture.load(options.capture), Body(options.body)
     if len(capture.frames) != 1 or not capture.has("scan"):
-        raise InputError(f"{options.capture}: normalize takes a capture of one scan; give that of convert.")
+        raise InputError(
+            f"{options.capture}: normalize takes a capture of one scan; give that of convert."
+        )
     scan = capture.scan()
     found = fit.measure(body, capture.poses, scan)
     fit.check(found, options.tolerance, str(options.capture))
@@ -61,7 +63,9 @@ def run(options: Normalize) -> None:
         ).save(draft / MANIFEST_NAME)
 
 
-def _move_truth(capture: Capture, body: Body, matrix: np.ndarray, draft: Path, folder: Path) -> dict[str, str]:
+def _move_truth(
+    capture: Capture, body: Body, matrix: np.ndarray, draft: Path, folder: Path
+) -> dict[str, str]:
     """Meshes and body poses of the ground truth, moved into draft/truth; other files are referred to as they are."""
     targets = {}
     for name, path in capture.truth.items():

@@ -82,7 +82,9 @@ def _views(mesh: Mesh, cameras: Cameras, options: Render) -> Iterator[tuple[str,
 
 def _check_in_frame(alpha: np.ndarray, name: str, options: Render) -> None:
     if not alpha.any():
-        raise InputError(f"{options.capture}: nothing is seen from camera {name}; was it normalised?")
+        raise InputError(
+            f"{options.capture}: nothing is seen from camera {name}; was it normalised?"
+        )
     if max(alpha[0].max(), alpha[-1].max(), alpha[:, 0].max(), alpha[:, -1].max()) > 0:
         raise InputError(
             f"{options.capture}: the subject leaves the picture of camera {name}; "
@@ -99,7 +101,9 @@ def _write_view(folder: Path, frame: str, name: str, view: MeshRendering, labell
 
 def _manifest(capture: Capture, options: Render, entries: dict, draft: Path) -> None:
     present = {
-        name: name for name in ("images", "masks", "truth_labels", "hidden") if (draft / name).is_dir()
+        name: name
+        for name in ("images", "masks", "truth_labels", "hidden")
+        if (draft / name).is_dir()
     }
     inputs = {"capture": options.capture, "scan": capture.scan_path()}
     inputs |= {name: capture.truth[name] for name in layer_names(capture.truth)}

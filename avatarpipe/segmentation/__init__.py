@@ -1,0 +1,1 @@
+"""Label maps of a capture's images: read off a labelled scan, or found by a segmentation network."""
