@@ -1,0 +1,1 @@
+"""How good an avatar is, in numbers and in pictures, whatever method made it."""

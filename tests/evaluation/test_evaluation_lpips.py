@@ -1,0 +1,96 @@
+"""LPIPS from files of the published format with small random numbers, against a naive rewrite of the paper's eq. 1."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from avatarpipe.errors import InputError
+from avatarpipe.evaluation.lpips import BACKBONE_FILES, Lpips, missing_weights
+
+# torchvision's layer number, (output channels, input channels, kernel), (stride, padding)
+ALEX = {
+    0: ((64, 3, 11), (4, 2)), 3: ((192, 64, 5), (1, 2)), 6: ((384, 192, 3), (1, 1)),
+    8: ((256, 384, 3), (1, 1)), 10: ((256, 256, 3), (1, 1)),
+}  # fmt: skip
+VGG = {
+    0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 14: (256, 256),
+    17: (512, 256), 19: (512, 512), 21: (512, 512), 24: (512, 512), 26: (512, 512), 28: (512, 512),
+}  # fmt: skip
+
+
+def write_alex(folder):
+    torch.manual_seed(0)
+    backbone = {}
+    for layer, ((out, into, size), _) in ALEX.items():
+        backbone[f"features.{layer}.weight"] = torch.randn(out, into, size, size) * (2 / (into * size**2)) ** 0.5
+        backbone[f"features.{layer}.bias"] = torch.randn(out) * 0.1
+    backbone["classifier.1.weight"] = torch.zeros(2, 2)  # the published file holds the classifier too
+    lins = {
+        f"lin{k}.model.1.weight": torch.rand(1, shape[0], 1, 1) for k, (shape, _) in enumerate(ALEX.values())
+    }
+    torch.save(backbone, folder / BACKBONE_FILES["alex"])
+    torch.save(lins, folder / "alex.pth")
+    return backbone, lins
+
+
+def naive_alex(backbone, lins, image, truth):
+    total = 0.0
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    x, y = ((((2 * i - 1) - shift) / scale).permute(2, 0, 1)[None] for i in (image, truth))
+    for k, (layer, (_, (stride, padding))) in enumerate(ALEX.items()):
+        weight, bias = backbone[f"features.{layer}.weight"], backbone[f"features.{layer}.bias"]
+        if k in (1, 2):
+            x, y = F.max_pool2d(x, 3, 2), F.max_pool2d(y, 3, 2)
+        x, y = (F.relu(F.conv2d(i, weight, bias, stride, padding)) for i in (x, y))
+        a, b = (i / (i.norm(dim=1, keepdim=True) + 1e-10) for i in (x, y))
+        total += float(((a - b) ** 2 * lins[f"lin{k}.model.1.weight"]).sum(1).mean())
+    return total
+
+
+def test_alex_is_the_papers_formula(tmp_path):
+    backbone, lins = write_alex(tmp_path)
+    image, truth = torch.rand(2, 64, 72, 3, generator=torch.Generator().manual_seed(1))
+    metric = Lpips(tmp_path, "alex")
+    expected = naive_alex(backbone, lins, image, truth)
+    assert expected > 0.01
+    assert float(metric(image[None], truth[None])) == pytest.approx(expected, rel=1e-4)
+    assert float(metric(truth[None], truth[None])) == 0
+
+
+def test_vgg_reads_the_published_layout(tmp_path):
+    torch.manual_seed(0)
+    backbone = {}
+    for layer, (out, into) in VGG.items():
+        backbone[f"features.{layer}.weight"] = torch.randn(out, into, 3, 3) * (2 / (into * 9)) ** 0.5
+        backbone[f"features.{layer}.bias"] = torch.zeros(out)
+    widths = (64, 128, 256, 512, 512)
+    torch.save(backbone, tmp_path / BACKBONE_FILES["vgg"])
+    torch.save({f"lin{k}.model.1.weight": torch.rand(1, w, 1, 1) for k, w in enumerate(widths)}, tmp_path / "vgg.pth")
+    metric = Lpips(tmp_path, "vgg")
+    image, truth = torch.rand(2, 1, 64, 64, 3)
+    assert torch.equal(metric.features[28].weight, backbone["features.28.weight"])
+    assert [type(metric.features[tap]).__name__ for tap in metric.taps] == ["ReLU"] * 5
+    assert float(metric(image, truth)) > float(metric(image, 0.9 * image + 0.1 * truth)) > 0
+
+
+def test_missing_and_wrong_weights_are_named(tmp_path):
+    assert missing_weights(tmp_path, "alex") == [tmp_path / "alex.pth", tmp_path / BACKBONE_FILES["alex"]]
+    with pytest.raises(InputError, match=r"alex\.pth"):
+        Lpips(tmp_path, "alex")
+    _, lins = write_alex(tmp_path)
+    assert missing_weights(tmp_path, "alex") == []
+    torch.save({**lins, "lin2.model.1.weight": torch.zeros(1, 3, 1, 1)}, tmp_path / "alex.pth")
+    with pytest.raises(InputError, match="lin2"):
+        Lpips(tmp_path, "alex")
+    torch.save({}, tmp_path / BACKBONE_FILES["alex"])
+    with pytest.raises(InputError, match="lacks features"):
+        Lpips(tmp_path, "alex")
+    (tmp_path / BACKBONE_FILES["alex"]).write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(InputError, match="not a readable"):
+        Lpips(tmp_path, "alex")
+
+
+def test_images_too_small_are_refused(tmp_path):
+    write_alex(tmp_path)
+    with pytest.raises(ValueError, match="at least 64"):
+        Lpips(tmp_path, "alex")(torch.zeros(1, 63, 80, 3), torch.zeros(1, 63, 80, 3))
