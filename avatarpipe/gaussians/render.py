@@ -60,15 +60,31 @@ def render(cloud: GaussianCloud, cameras, background=None, near=0.01, far=100.0)
     """
     viewmats, Ks, width, height = _camera_tensors(cameras, cloud)
     _check_values(cloud)
-    if cloud.device.type == "cuda":
-        from avatarpipe.gaussians.cuda import composite_cuda as backend
-    else:
-        backend = _composite_cpu
-    parts = backend(cloud, viewmats, Ks, (width, height), near, far)
-    rendering = _assemble(cloud, *parts)
+    backend = _backend(cloud)
+    rendering = _assemble(cloud, *backend(cloud, viewmats, Ks, (width, height), near, far))
     if background is not None:
         rendering.rgb = rendering.rgb + (1 - rendering.alpha) * _background(background, rendering.rgb)
     return rendering
+
+
+def _backend(cloud: GaussianCloud):
+    """The function that composites a cloud; gsplat and Numba are imported only where they are used."""
+    if len(cloud) == 0:
+        return _composite_nothing
+    if cloud.device.type == "cuda":
+        from avatarpipe.gaussians.cuda import composite_cuda
+
+        return composite_cuda
+    return _composite_cpu
+
+
+def _composite_nothing(cloud: GaussianCloud, viewmats, Ks, size, near, far) -> tuple:
+    """Empty images, as of a cloud without Gaussians."""
+    channels = 7 + (0 if cloud.features is None else cloud.features.shape[1])
+    shape = len(viewmats), size[1], size[0]
+    image = viewmats.new_zeros(*shape, channels)
+    points = viewmats.new_zeros(len(viewmats), 0, 2)
+    return image, *viewmats.new_zeros(3, *shape), points, points[..., 0].int()
 
 
 def _camera_tensors(cameras, cloud: GaussianCloud) -> tuple[Tensor, Tensor, int, int]:

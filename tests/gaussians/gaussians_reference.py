@@ -4,6 +4,8 @@ Written from the papers' equations in one dtype (float64 in the tests); every Ga
 every pixel of its tiles, one after the other.
 """
 
+import math
+
 import torch
 
 from avatarpipe.gaussians.harmonics import sh_colors
@@ -44,7 +46,7 @@ def surfel_weight(mean, quat_matrix, scale, w2c, K, pixels):
     zeta = torch.linalg.cross(h_u, h_v)
     s = zeta[..., :2] / zeta[..., 2:]
     on_screen = 2 * ((pixels - center) ** 2).sum(-1)
-    return torch.minimum((s**2).sum(-1), on_screen), center, radius
+    return torch.minimum((s**2).sum(-1), on_screen), center, radius, M
 
 
 def ellipsoid_weight(mean, quat_matrix, scale, w2c, K, pixels, opacity):
@@ -59,10 +61,10 @@ def ellipsoid_weight(mean, quat_matrix, scale, w2c, K, pixels, opacity):
     root = J @ w2c[:3, :3] @ quat_matrix @ torch.diag(scale)
     cov = root @ root.T + 0.3 * torch.eye(2, dtype=mean.dtype)
     center = torch.stack([fx * x / z + cx, fy * y / z + cy])
-    reach = min(3.33, (2 * (opacity.item() * 255 + 1e-12)) and max(0, 2 * torch.log(opacity * 255)) ** 0.5)
+    reach = min(3.33, max(0.0, 2 * math.log(opacity.item() * 255)) ** 0.5)
     radius = torch.ceil(reach * cov.diagonal().sqrt()).detach()
     d = pixels - center
-    return torch.einsum("hwi,ij,hwj->hw", d, torch.linalg.inv(cov), d), center, radius
+    return ((d @ torch.linalg.inv(cov)) * d).sum(-1), center, radius
 
 
 def shades(cloud, w2c):
@@ -79,8 +81,11 @@ def shades(cloud, w2c):
     return torch.cat(parts if cloud.features is None else [*parts, cloud.features], dim=1)
 
 
-def render_view(cloud, w2c, K, width, height, near, far):
-    """(image (H, W, K), alpha, distortion, median (H, W), radii (N,)) of one camera."""
+def render_view(cloud, w2c, K, width, height, near, far, maps):
+    """(image (H, W, K), alpha, distortion, median (H, W), radii (N,)) of one camera.
+
+    maps: dict that receives each surfel's splat-to-pixel map, to ask for its gradient.
+    """
     values = shades(cloud, w2c)
     matrices = rotation_matrices(cloud.quats)
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
@@ -94,14 +99,13 @@ def render_view(cloud, w2c, K, width, height, near, far):
         if not near < values[i, 0] < far:
             continue
         arguments = cloud.means[i], matrices[i], cloud.scales[i], w2c, K, pixels
-        opacity = cloud.opacities[i]
+        opacity, limits = cloud.opacities[i], torch.tensor([width, height])
         if cloud.kind == "surfel":
-            squared, center, radius = surfel_weight(*arguments)
+            squared, center, radius, maps[i] = surfel_weight(*arguments)
         else:
             if opacity < 1 / 255:
                 continue
             squared, center, radius = ellipsoid_weight(*arguments, opacity)
-        limits = torch.tensor([width, height])
         if not ((center + radius > 0) & (center - radius < limits) & (radius > 0)).all():
             continue
         radii[i] = int(radius.max())
@@ -119,14 +123,18 @@ def render_view(cloud, w2c, K, width, height, near, far):
     distortion = torch.zeros_like(T)
     if weights:
         w, z = torch.stack(weights), torch.stack(depths)
-        spread = (z[:, None] - z[None]).abs()
-        distortion = torch.einsum("ihw,ij,jhw->hw", w, spread, w)
+        flat = w.flatten(1)
+        distortion = (flat * ((z[:, None] - z[None]).abs() @ flat)).sum(0).reshape(T.shape)
     return image, 1 - T, distortion, median, radii
 
 
-def render_reference(cloud, viewmats, Ks, width, height, background, near=0.01, far=100.0):
+def render_reference(cloud, viewmats, Ks, width, height, background, near=0.01, far=100.0, maps=None):
     """The fields of a Rendering as a dict, in the dtype of the cloud."""
-    views = [render_view(cloud, v, K, width, height, near, far) for v, K in zip(viewmats, Ks, strict=True)]
+    maps = {} if maps is None else maps
+    views = [
+        render_view(cloud, w2c, K, width, height, near, far, maps)
+        for w2c, K in zip(viewmats, Ks, strict=True)
+    ]
     image, alpha, distortion, median, radii = (torch.stack(parts) for parts in zip(*views, strict=True))
     alpha = alpha[..., None]
     return {
