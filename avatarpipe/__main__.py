@@ -6,14 +6,16 @@ from importlib import import_module
 from pathlib import Path
 
 _STEPS = Path(__file__).parent / "steps"
-_NO_STEPS = {"__init__", "command"}
 
 
 def step_names() -> list[str]:
-    """The steps that exist, as they are typed."""
-    return sorted(
-        file.stem.replace("_", "-") for file in _STEPS.glob("*.py") if file.stem not in _NO_STEPS
-    )
+    """The steps that exist, as they are typed: the modules of steps/ that have a `main`."""
+    return sorted(file.stem.replace("_", "-") for file in _STEPS.glob("*.py") if _has_main(file))
+
+
+def _has_main(file: Path) -> bool:
+    tree = ast.parse(file.read_text())
+    return any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)
 
 
 def _module(name: str) -> str:

@@ -30,6 +30,7 @@ class _SafeUnpickler(pickle.Unpickler):
         self._allow = _NUMPY | _BUILTINS | allow
 
     def find_class(self, module: str, name: str):
+        module = "builtins" if module == "__builtin__" else module  # as Python 2 called it
         if f"{module}.{name}" not in self._allow:
             raise _Forbidden(f"{module}.{name}")
         return super().find_class(module, name)
