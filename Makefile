@@ -9,6 +9,7 @@ VENV ?= .venv
 CORES ?= all
 ARGS ?=
 PY := $(VENV)/bin/python
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
 SUBJECT = $$(awk -F'\t' '!/^\#/ && ++n == 2 {print $$1}' config/subjects.tsv)
 
@@ -35,7 +36,7 @@ test: lint  ## lint, then the whole test suite
 
 lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
 	$(PY) -m ruff check .
-	$(PY) -m snakefmt --check Snakefile rules workflow/common.smk
+	$(PY) -m snakefmt --check --line-length 100 Snakefile rules workflow/common.smk
 	$(PY) -m snakemake --lint
 
 clean:  ## remove everything computed; the environment stays

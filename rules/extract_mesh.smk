@@ -13,10 +13,13 @@ rule extract_mesh:
         code=sources("avatarpipe.steps.extract_mesh"),
     output:
         mesh="results/{subject}/layered/{stage}/mesh/mesh.json",
+        garment="results/{subject}/layered/{stage}/mesh/garment.ply",
     log:
         "logs/extract_mesh/{subject}-{stage}.log",
     benchmark:
         "results/benchmarks/{subject}/extract_mesh-{stage}.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
     threads: 8
     resources:
         gpu=1,

@@ -17,6 +17,8 @@ rule normalize:
         "logs/normalize/{subject}.log",
     benchmark:
         "results/benchmarks/{subject}/normalize.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
     resources:
         mem_mb=4000,
         runtime=15,

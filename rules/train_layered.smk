@@ -1,9 +1,9 @@
 """Layered training: one layer of everything, then the body under the garment, then the garment over the body.
 
-Needs: results/{subject}/segment/capture.json and the subject's body; the inner stage also the single stage's avatar
-       and coarse garment mesh, the outer stage also the inner avatar.
-Makes: results/{subject}/layered/{single,inner,outer}/avatar/avatar.json and curves.parquet beside the avatar.
-       A killed job continues from its last checkpoint.
+Needs: results/{subject}/segment/capture.json and the subject's body; the inner and outer stages also the avatar of
+       the stage before and the garment.ply of the single stage's mesh.
+Makes: results/{subject}/layered/{single,inner,outer}/avatar/avatar.json, and curves.parquet beside its folder.
+       A killed job continues from its last checkpoint, in checkpoints/ beside them.
 """
 
 
@@ -20,6 +20,8 @@ rule train_single:
         "logs/train_single/{subject}.log",
     benchmark:
         "results/benchmarks/{subject}/train_single.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -27,6 +29,8 @@ rule train_single:
         runtime=240,
     params:
         settings=stage_settings("single"),
+        garment=config["garment"],
+        seed=config["seed"],
     shell:
         """
         take_gpu
@@ -34,7 +38,9 @@ rule train_single:
             --stage single \
             --capture {input.capture:q} \
             --body {input.body:q} \
+            --garment {params.garment} \
             --settings {params.settings:q} \
+            --seed {params.seed} \
             --out {output.avatar:q} \
             --curves {output.curves:q} \
             2>&1 | tee {log:q}
@@ -46,16 +52,19 @@ rule train_inner:
     input:
         capture="results/{subject}/segment/capture.json",
         body=body_file,
-        single="results/{subject}/layered/single/avatar/avatar.json",
-        garment="results/{subject}/layered/single/mesh/mesh.json",
+        previous="results/{subject}/layered/single/avatar/avatar.json",
+        mesh="results/{subject}/layered/single/mesh/garment.ply",
         code=sources("avatarpipe.steps.train_layered"),
     output:
         avatar="results/{subject}/layered/inner/avatar/avatar.json",
         curves="results/{subject}/layered/inner/curves.parquet",
+        start="results/{subject}/layered/inner/initial_avatar/avatar.json",
     log:
         "logs/train_inner/{subject}.log",
     benchmark:
         "results/benchmarks/{subject}/train_inner.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -63,6 +72,8 @@ rule train_inner:
         runtime=240,
     params:
         settings=stage_settings("inner"),
+        garment=config["garment"],
+        seed=config["seed"],
     shell:
         """
         take_gpu
@@ -70,9 +81,11 @@ rule train_inner:
             --stage inner \
             --capture {input.capture:q} \
             --body {input.body:q} \
-            --single {input.single:q} \
-            --garment-mesh {input.garment:q} \
+            --previous {input.previous:q} \
+            --garment-mesh {input.mesh:q} \
+            --garment {params.garment} \
             --settings {params.settings:q} \
+            --seed {params.seed} \
             --out {output.avatar:q} \
             --curves {output.curves:q} \
             2>&1 | tee {log:q}
@@ -84,8 +97,8 @@ rule train_outer:
     input:
         capture="results/{subject}/segment/capture.json",
         body=body_file,
-        garment="results/{subject}/layered/single/mesh/mesh.json",
-        inner="results/{subject}/layered/inner/avatar/avatar.json",
+        previous="results/{subject}/layered/inner/avatar/avatar.json",
+        mesh="results/{subject}/layered/single/mesh/garment.ply",
         code=sources("avatarpipe.steps.train_layered"),
     output:
         avatar="results/{subject}/layered/outer/avatar/avatar.json",
@@ -94,6 +107,8 @@ rule train_outer:
         "logs/train_outer/{subject}.log",
     benchmark:
         "results/benchmarks/{subject}/train_outer.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -101,6 +116,8 @@ rule train_outer:
         runtime=240,
     params:
         settings=stage_settings("outer"),
+        garment=config["garment"],
+        seed=config["seed"],
     shell:
         """
         take_gpu
@@ -108,9 +125,11 @@ rule train_outer:
             --stage outer \
             --capture {input.capture:q} \
             --body {input.body:q} \
-            --garment-mesh {input.garment:q} \
-            --inner {input.inner:q} \
+            --previous {input.previous:q} \
+            --garment-mesh {input.mesh:q} \
+            --garment {params.garment} \
             --settings {params.settings:q} \
+            --seed {params.seed} \
             --out {output.avatar:q} \
             --curves {output.curves:q} \
             2>&1 | tee {log:q}
