@@ -1,12 +1,12 @@
 """Render a normalised scan from the train and test rigs: images, masks, label maps, and what lies under the garments."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.progress import Progress
 
 from avatarpipe.cameras import Cameras
 from avatarpipe.capture.capture import Capture
@@ -16,6 +16,7 @@ from avatarpipe.capture.manifest import MANIFEST_NAME
 from avatarpipe.capture.rigs import rig
 from avatarpipe.capture.writing import publishing, write_cameras
 from avatarpipe.errors import InputError
+from avatarpipe.evaluation.progress import tracked
 from avatarpipe.images import write_image, write_labels
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.mesh.render import MeshRendering, render_views
@@ -59,20 +60,32 @@ def run(options: Render) -> None:
     }
     garments = GARMENTS if layer_names(capture.truth) else ()
     total = options.train_views + options.test_views * (1 + len(garments))
-    with publishing(options.out) as draft, Progress(transient=True) as progress:
-        task = progress.add_task("render", total=total)
-        everything = Cameras.concatenate([part for part in cameras.values() if len(part)])
-        for name, view in _views(scan, everything, options):
-            _check_in_frame(view.alpha[0], name, options)
-            _write_view(draft, frame, name, view, scan.vertex_labels is not None)
-            progress.advance(task)
-        for garment in garments:
-            layers = without_garment(capture.truth, garment)
-            for name, view in _views(layers, cameras["test"], options):
-                _write_view(draft / "hidden" / garment, frame, name, view, False)
-                progress.advance(task)
-        entries = write_cameras(draft, cameras)
-        _manifest(capture, options, entries, draft)
+    with publishing(options.out) as draft:
+        views = chain(
+            _scan_views(scan, cameras, options), _hidden_views(capture, garments, cameras, options)
+        )
+        for folder, name, view in tracked(views, total, "render"):
+            labelled = folder == "." and scan.vertex_labels is not None
+            _write_view(draft / folder, frame, name, view, labelled)
+        _manifest(capture, options, write_cameras(draft, cameras), draft)
+
+
+def _scan_views(
+    scan: Mesh, cameras: dict[str, Cameras], options: Render
+) -> Iterator[tuple[str, str, MeshRendering]]:
+    """(folder, camera, view) of the whole subject."""
+    for name, view in _views(scan, Cameras.concatenate(list(cameras.values())), options):
+        _check_in_frame(view.alpha[0], name, options)
+        yield ".", name, view
+
+
+def _hidden_views(
+    capture: Capture, garments: Sequence[str], cameras: dict[str, Cameras], options: Render
+) -> Iterator[tuple[str, str, MeshRendering]]:
+    """(folder, camera, view) of the subject without each garment, from the test cameras."""
+    for garment in garments:
+        for name, view in _views(without_garment(capture.truth, garment), cameras["test"], options):
+            yield f"hidden/{garment}", name, view
 
 
 def _views(mesh: Mesh, cameras: Cameras, options: Render) -> Iterator[tuple[str, MeshRendering]]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.progress import track
 
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.manifest import MANIFEST_NAME
 from avatarpipe.capture.writing import publishing
+from avatarpipe.evaluation.progress import tracked
 from avatarpipe.images import write_labels
 from avatarpipe.provenance import provenance
 from avatarpipe.segmentation import sapiens, scan_labels
@@ -47,7 +47,7 @@ def run(options: Segment) -> None:
         maps = scan_labels.label_maps(capture)
     total = len(capture.frames) * len(capture.cameras())
     with publishing(options.out) as draft:
-        _write_maps(track(maps, "segment", total=total, transient=True), capture, options, draft)
+        _write_maps(tracked(maps, total, "segment"), capture, options, draft)
         capture.manifest.moved(
             capture.folder,
             options.out.parent,
