@@ -23,8 +23,8 @@ class Tolerance:
     """Metres from body to scan at half of the body's vertices."""
     p90: float = 0.12
     """Metres from body to scan at 90 % of the vertices; a wide skirt or coat needs the most."""
-    hands: float = 0.02
-    """Metres from body to scan at half of the hands' vertices."""
+    hands: float = 0.025
+    """Metres from body to scan at 90 % of the hands' vertices."""
     outside: float = 0.1
     """Share of the body's vertices that may stick out of the scan by more than 1.5 cm."""
 
@@ -32,7 +32,7 @@ class Tolerance:
 def measure(body: Body, poses: BodyParams, scan: Mesh) -> dict[str, float]:
     """How the first body of `poses` fits `scan`; both in one world.
 
-    median, p90: metres from body vertices to the scan. hands: the median over vertices that hand joints move.
+    median, p90: metres from body vertices to the scan. hands: the 90th percentile over vertices that finger joints move.
     outside: share of body vertices more than 1.5 cm outside the scan. scale: height of the scan over the body's.
     """
     vertices = body.vertices(poses[0])[0].double().cpu().numpy()
@@ -42,7 +42,7 @@ def measure(body: Body, poses: BodyParams, scan: Mesh) -> dict[str, float]:
     return {
         "median": float(np.median(distances)),
         "p90": float(np.percentile(distances, 90)),
-        "hands": float(np.median(distances[hands])),
+        "hands": float(np.percentile(distances[hands], 90)),
         "outside": float(outside.mean()),
         "scale": float(np.ptp(scan.vertices[:, 1]) / np.ptp(vertices[:, 1])),
     }

@@ -1,5 +1,6 @@
 """What lies under a garment, for synthetic subjects whose layers are known apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,26 +42,26 @@ def without_garment(truth: dict[str, Path], garment: str) -> Mesh:
 
 
 def share_texture(meshes: list[Mesh]) -> list[Mesh]:
-    """Meshes with textures of their own, given one texture: the images stacked, the UVs moved along.
+    """Meshes with textures of their own, given one texture: the images stacked, the UVs (in [0, 1]) moved along.
 
-    Meshes without a texture are returned as they are where none has one; a mixture raises InputError.
+    Each image gets a rim of its own outermost texels, so that a lookup never blends with its neighbour. Meshes without a
+    texture are returned as they are where none has one; a mixture raises InputError.
     """
     textures = [mesh.texture for mesh in meshes]
     if all(texture is None for texture in textures):
         return meshes
     if any(texture is None for texture in textures):
         raise InputError("layers: some have a texture and some have not; give all of them one.")
-    width, height = max(t.shape[1] for t in textures), sum(t.shape[0] for t in textures)
+    width = max(texture.shape[1] for texture in textures) + 2
+    height = sum(texture.shape[0] + 2 for texture in textures)
     shared, top, moved = np.zeros((height, width, 3), np.uint8), 0, []
     for mesh, texture in zip(meshes, textures, strict=True):
         rows, columns = texture.shape[:2]
-        shared[top : top + rows, :columns] = texture
-        u = mesh.uvs[..., 0] * (columns / width)
-        v = 1.0 - ((1.0 - mesh.uvs[..., 1]) * rows + top) / height
-        moved.append(
-            Mesh(mesh.vertices, mesh.faces, np.stack([u, v], axis=-1), face_labels=mesh.face_labels)
+        shared[top : top + rows + 2, : columns + 2] = np.pad(
+            texture, ((1, 1), (1, 1), (0, 0)), "edge"
         )
-        top += rows
-    for mesh in moved:
-        mesh.texture = shared
-    return moved
+        u = (mesh.uvs[..., 0] * columns + 1) / width
+        v = 1.0 - ((1.0 - mesh.uvs[..., 1]) * rows + top + 1) / height
+        moved.append(replace(mesh, uvs=np.stack([u, v], axis=-1)))
+        top += rows + 2
+    return [replace(mesh, texture=shared) for mesh in moved]

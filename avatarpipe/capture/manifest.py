@@ -47,7 +47,7 @@ class Manifest:
 
     def save(self, path: str | Path) -> None:
         """Write capture.json, without the entries that are None."""
-        content = {name: value for name, value in asdict(self).items() if value not in (None, {})}
+        content = {name: value for name, value in asdict(self).items() if value is not None}
         write_json(
             path, {"format": "avatarpipe.capture", "format_version": FORMAT_VERSION, **content}
         )
