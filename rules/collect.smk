@@ -1,1 +1,46 @@
-# collect
+"""Tables over all subjects, and what the run cost.
+
+Needs: every subject's metrics.parquet, and the benchmark files of its jobs.
+Makes: results/tables/: metrics.parquet and metrics.csv with every value; summary.csv, .md and .html with mean and
+       spread; timings.csv and timings.png.
+"""
+
+
+rule collect:
+    "Gather metrics and timings of all subjects."
+    input:
+        metrics=all_metrics(),
+        benchmarks=all_benchmarks(),
+        code=sources("avatarpipe.steps.collect"),
+    output:
+        metrics="results/tables/metrics.parquet",
+        csv="results/tables/metrics.csv",
+        summary=report(
+            "results/tables/summary.html",
+            caption="../workflow/report/metrics.rst",
+            category="Evaluation",
+            labels={"picture": "metrics of all subjects"},
+        ),
+        timings=report(
+            "results/tables/timings.png",
+            caption="../workflow/report/timings.rst",
+            category="Benchmark",
+            labels={"picture": "time and memory of each job"},
+        ),
+    log:
+        "logs/collect.log",
+    benchmark:
+        "results/benchmarks/collect.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    shell:
+        """
+        python -m avatarpipe.steps.collect \
+            --metrics {input.metrics:q} \
+            --benchmarks {input.benchmarks:q} \
+            --out {output.metrics:q} \
+            2>&1 | tee {log:q}
+        """

@@ -15,6 +15,19 @@ from avatarpipe.sources import sources
 from avatarpipe.subjects import read_subjects
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
+TIMED_JOBS = [
+    "convert",
+    "normalize",
+    "render",
+    "segment",
+    "train_single",
+    "extract_mesh-single",
+    "train_inner",
+    "train_outer",
+    "extract_mesh-outer",
+    "evaluate",
+    "pictures",
+]
 SYNTHETIC_SOURCE, SYNTHETIC_FRAME = "synthetic/Inner/Take1", "00000"
 
 try:
@@ -138,6 +151,22 @@ def raw_files(wildcards):
 def stage_settings(stage):
     """The numbers of one training stage, as the JSON that the step reads."""
     return json.dumps(config["layered"][stage], sort_keys=True)
+
+
+def all_metrics():
+    """Every subject's metrics."""
+    return expand("results/{subject}/layered/evaluate/metrics.parquet", subject=subjects.index)
+
+
+def all_benchmarks():
+    """What Snakemake measured of the jobs on every subject's way to its metrics and pictures."""
+    synthetic = subjects.index[subjects["dataset"] == "synthetic"]
+    genders = subjects["gender"].str.upper().unique() if config["bodies"] == "free" else []
+    return [
+        *expand("results/benchmarks/body/{gender}.tsv", gender=genders),
+        *expand("results/benchmarks/{subject}/synthesize.tsv", subject=synthetic),
+        *expand("results/benchmarks/{subject}/{job}.tsv", subject=subjects.index, job=TIMED_JOBS),
+    ]
 
 
 def final_outputs():
