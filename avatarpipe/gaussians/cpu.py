@@ -1,4 +1,4 @@
-"""The CPU renderer as an autograd function over the Numba kernels."""
+"""The CPU renderer: autograd functions over the Numba kernels."""
 
 import threading
 
@@ -7,11 +7,84 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatarpipe.gaussians import compositing, tiles
-from avatarpipe.gaussians.projection import Splats
+from avatarpipe.gaussians import compositing, surfels, tiles
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.harmonics import sh_colors
+from avatarpipe.gaussians.projection import Splats, camera_centers, ellipsoid_splats, rows
 
 LOWPASS = {"surfel": 2.0, "ellipsoid": 0.0}  # 2DGS's filter: 1 / sqrt(2) pixel
 _one_at_a_time = threading.Lock()  # Numba's thread pools may not be entered by two threads
+
+
+def composite_cpu(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, near, far) -> tuple:
+    """Image (C, H, W, 7 + F) in the order depth, normal, rgb, features; alpha, distortion and median
+    depth (C, H, W); screen points (C, N, 2) and radii (C, N)."""
+    count = len(viewmats)
+    points = cloud.means.new_zeros(count, len(cloud), 2).requires_grad_(torch.is_grad_enabled())
+    project = surfel_splats if cloud.kind == "surfel" else ellipsoid_splats
+    splats = project(cloud, viewmats, Ks, size, near, far, points)
+    radii = torch.zeros(count, len(cloud), dtype=torch.int32)
+    with torch.no_grad():
+        points[splats.cameras, splats.gaussians] = splats.anchors
+        radii[splats.cameras, splats.gaussians] = splats.radii.amax(dim=1)
+    channels = _channels(cloud, splats, viewmats)
+    (opacities,) = rows(splats.gaussians, cloud.opacities)
+    return *composite(cloud.kind, splats, opacities, channels, count, size), points, radii
+
+
+def _channels(cloud: GaussianCloud, splats: Splats, viewmats: Tensor) -> Tensor:
+    """Depth, normal, colour and features (M, 7 + F) of each splat as its camera sees it."""
+    if cloud.sh is None:
+        (colors,) = rows(splats.gaussians, cloud.colors)
+    else:
+        sh, means = rows(splats.gaussians, cloud.sh, cloud.means)
+        colors = sh_colors(sh, means - camera_centers(viewmats)[splats.cameras])
+    extra = [] if cloud.features is None else rows(splats.gaussians, cloud.features)
+    return torch.cat([splats.depths[:, None], splats.normals, colors, *extra], dim=1)
+
+
+def surfel_splats(cloud: GaussianCloud, viewmats, Ks, size, near, far, points: Tensor) -> Splats:
+    """Project discs, with gradients to those that are seen; points (C, N, 2) are zeros that get
+    gsplat's densification gradient."""
+    arrays = [_array(x) for x in (cloud.means, cloud.quats, cloud.scales)]
+    cameras = [_array(x).astype(np.float64) for x in (viewmats, Ks)]
+    with _one_at_a_time:
+        numba.set_num_threads(_threads())
+        radii = surfels.surfel_radii(*arrays, *cameras, *size, near, far)
+    cams, gs = np.nonzero(radii.all(axis=2))
+    leaves = cloud.means, cloud.quats, cloud.scales, points
+    rays, centers, depths, normals = _ProjectSurfels.apply(*leaves, arrays, cameras, (cams, gs))
+    pairs = torch.from_numpy(cams), torch.from_numpy(gs), torch.from_numpy(radii[cams, gs])
+    return Splats(*pairs, rays, centers.detach(), centers, depths, normals)
+
+
+class _ProjectSurfels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, means, quats, scales, points, arrays, cameras, pairs):
+        with _one_at_a_time:
+            numba.set_num_threads(_threads())
+            outputs = surfels.surfel_forward(*arrays, *cameras, *pairs)
+        ctx.saved = arrays, cameras, pairs, outputs[1]
+        return tuple(torch.from_numpy(x) for x in outputs)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        arrays, (viewmats, Ks), (cams, gs), centers = ctx.saved
+        grads = [_array(grad) for grad in grads]
+        totals = np.zeros((len(arrays[0]), 10), np.float32)
+        v_points = np.zeros((len(viewmats), len(totals), 2), np.float32)
+        edges = np.searchsorted(cams, np.arange(len(viewmats) + 1))
+        for c in range(len(viewmats)):
+            span = slice(edges[c], edges[c + 1])
+            moved = np.empty((edges[c + 1] - edges[c], 2), np.float32)
+            inputs = *arrays, viewmats[c], Ks[c]
+            shares = tuple(grad[span] for grad in grads)
+            with _one_at_a_time:
+                numba.set_num_threads(_threads())
+                surfels.surfel_backward(inputs, (gs[span], centers[span]), shares, totals, moved)
+            v_points[c, gs[span]] = moved
+        means, quats, scales = torch.from_numpy(totals).split([3, 4, 3], dim=1)
+        return means, quats, scales, torch.from_numpy(v_points), None, None, None
 
 
 def composite(kind: str, splats: Splats, opacities: Tensor, channels: Tensor, count: int, size):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.gaussians.harmonics import sh_colors
-from avatarpipe.gaussians.projection import BLUR, ellipsoid_normals, facing
+from avatarpipe.gaussians.projection import BLUR, camera_centers, ellipsoid_normals, facing
 
 TILE = 16
 FAR_AWAY = 1e6  # pixels
@@ -59,7 +59,7 @@ def _ellipsoids(cloud, viewmats, Ks, size, near, far) -> tuple:
     seen = (radii > 0).all(dim=-1, keepdim=True)
     conics = torch.where(seen, conics, conics.new_tensor([1.0, 0.0, 1.0]))
     transforms = _affine_transforms(centers + (points - points.detach()), conics)
-    eyes = -(viewmats[:, :3, :3].mT @ viewmats[:, :3, 3:])[:, None, :, 0]
+    eyes = camera_centers(viewmats)[:, None]
     axes = ellipsoid_normals(cloud.quats, cloud.scales)
     normals = _facing_each(axes, cloud.means.detach(), eyes)
     outside = torch.full_like(centers, FAR_AWAY, requires_grad=False)
@@ -95,8 +95,7 @@ def _colors(cloud: GaussianCloud, viewmats: Tensor) -> Tensor:
     if cloud.sh is None:
         colors = cloud.colors.expand(shape)
     else:
-        eyes = -(viewmats[:, :3, :3].mT @ viewmats[:, :3, 3:])[:, None, :, 0]
-        colors = sh_colors(cloud.sh, cloud.means - eyes)
+        colors = sh_colors(cloud.sh, cloud.means - camera_centers(viewmats)[:, None])
     if cloud.features is None:
         return colors
     return torch.cat([colors, cloud.features.expand(shape)], dim=-1)

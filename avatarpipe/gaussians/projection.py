@@ -37,42 +37,23 @@ class Splats:
     """(M, 2) projected centre, pixels; surfels' low-pass filter acts around it."""
     depths: Tensor
     """(M,) z of the centre in the camera's frame, metres."""
+    normals: Tensor
+    """(M, 3) unit normal in the world, facing the camera."""
+
+
+def camera_centers(viewmats: Tensor) -> Tensor:
+    """Centres (C, 3) in the world of cameras w2c (C, 4, 4)."""
+    return -(viewmats[:, :3, :3].mT @ viewmats[:, :3, 3:])[:, :, 0]
+
+
+def rows(index: Tensor, *tensors: Tensor) -> list[Tensor]:
+    """The rows at `index` of each tensor; unlike tensor[index] its gradient is summed in order."""
+    return [tensor.index_select(0, index) for tensor in tensors]
 
 
 def camera_means(means: Tensor, viewmats: Tensor) -> Tensor:
     """Points (M, 3) in the frames of their own cameras w2c (M, 4, 4)."""
     return (viewmats[:, :3, :3] @ means[:, :, None])[:, :, 0] + viewmats[:, :3, 3]
-
-
-def surfel_transforms(means: Tensor, quats: Tensor, scales: Tensor, viewmats: Tensor, Ks: Tensor):
-    """Splat-to-pixel maps (M, 3, 3) and depths (M,): 2DGS eq. 7, (u, v, 1) -> (x z, y z, z)."""
-    axes = quats_to_matrices(quats)[:, :, :2] * scales[:, None, :2]
-    position = camera_means(means, viewmats)
-    plane = torch.cat([viewmats[:, :3, :3] @ axes, position[:, :, None]], dim=2)
-    return Ks @ plane, position[:, 2]
-
-
-def surfel_extents(transforms: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre (M, 2) and squared half size (M, 2), pixels^2, of each disc's one-sigma screen box."""
-    sign = transforms.new_tensor([1.0, 1.0, -1.0])
-    x, y, z = transforms.unbind(1)
-    weight = sign / (sign * z * z).sum(1, keepdim=True)
-    center = torch.stack([(weight * x * z).sum(1), (weight * y * z).sum(1)], dim=1)
-    square = torch.stack([(weight * x * x).sum(1), (weight * y * y).sum(1)], dim=1)
-    return center, center * center - square
-
-
-def surfel_rays(transforms: Tensor, anchors: Tensor) -> Tensor:
-    """Rows A, B, C (M, 3, 3): the cross product of 2DGS eq. 9 expanded around the anchor pixel."""
-    x, y, z = transforms.unbind(1)
-    x = x - anchors[:, :1] * z
-    y = y - anchors[:, 1:] * z
-    return torch.stack([cross(x, y), cross(y, z), cross(z, x)], dim=1)
-
-
-def cross(a: Tensor, b: Tensor) -> Tensor:
-    """Cross products of (M, 3) vectors."""
-    return torch.linalg.cross(a, b)
 
 
 def ellipsoid_covariances(quats: Tensor, scales: Tensor) -> Tensor:
@@ -121,11 +102,6 @@ def ellipsoid_rays(covariances: Tensor, shift: Tensor) -> Tensor:
     return torch.stack([row_a + torch.stack([zero, zero, one], dim=1), row_b, row_c], dim=1)
 
 
-def surfel_normals(quats: Tensor) -> Tensor:
-    """Unit normals (M, 3) of discs in the world, of either sign."""
-    return quats_to_matrices(quats)[:, :, 2]
-
-
 def ellipsoid_normals(quats: Tensor, scales: Tensor) -> Tensor:
     """Shortest axes (M, 3) in the world, of either sign."""
     shortest = scales.argmin(dim=1)
@@ -138,19 +114,11 @@ def facing(normals: Tensor, means: Tensor, centers: Tensor) -> Tensor:
     return torch.where(away < 0, normals, -normals)
 
 
-def visible_surfels(cloud: GaussianCloud, viewmats, Ks, size, near: float, far: float) -> tuple:
-    """Seen pairs: camera (M,) and Gaussian (M,) indices with their pixel radii (M, 2)."""
-    pairs = _pairs_in_depth(cloud, viewmats, near, far)
-    cams, gs = pairs
-    arguments = cloud.means[gs], cloud.quats[gs], cloud.scales[gs], viewmats[cams], Ks[cams]
-    transforms, _ = surfel_transforms(*arguments)
-    centers, squares = surfel_extents(transforms)
-    radii = torch.ceil(EXTENT * squares.clamp_min(1e-4).sqrt())
-    return _on_screen(pairs, centers, radii, size)
-
-
 def visible_ellipsoids(cloud: GaussianCloud, viewmats, Ks, size, near: float, far: float) -> tuple:
-    """As `visible_surfels`; Gaussians too faint to show are dropped (Radl et al. 2024, app. B.2)."""
+    """Seen pairs: camera (M,) and Gaussian (M,) indices with their pixel radii (M, 2).
+
+    Gaussians too faint to show are dropped, and faint ones get a smaller box (Radl et al. 2024, B.2).
+    """
     pairs = _pairs_in_depth(cloud, viewmats, near, far)
     cams, gs = pairs
     centers, flat = project_ellipsoids(cloud, cams, gs, viewmats, Ks, size)[:2]
@@ -165,8 +133,9 @@ def visible_ellipsoids(cloud: GaussianCloud, viewmats, Ks, size, near: float, fa
 def project_ellipsoids(cloud: GaussianCloud, cams: Tensor, gs: Tensor, viewmats, Ks, size) -> tuple:
     """Centres (M, 2), blurred covariances (M, 3) and depths (M,) of pairs of camera and Gaussian."""
     rotation = viewmats[cams, :3, :3]
-    position = camera_means(cloud.means[gs], viewmats[cams])
-    cov = rotation @ ellipsoid_covariances(cloud.quats[gs], cloud.scales[gs]) @ rotation.mT
+    means, quats, scales = rows(gs, cloud.means, cloud.quats, cloud.scales)
+    position = camera_means(means, viewmats[cams])
+    cov = rotation @ ellipsoid_covariances(quats, scales) @ rotation.mT
     centers, flat = ellipsoid_screen(position, cov, Ks[cams], size)
     return centers, flat, position[:, 2]
 
@@ -183,37 +152,16 @@ def _on_screen(pairs: tuple, centers: Tensor, radii: Tensor, size: tuple[int, in
     return pairs[0][keep], pairs[1][keep], radii[keep].to(torch.int32)
 
 
-def project(cloud: GaussianCloud, viewmats, Ks, size, near, far, screen_offsets=None) -> Splats:
-    """Project a cloud with gradients to what is seen only.
-
-    screen_offsets: function of (cameras (M,), gaussians (M,)) giving zeros (M, 2) through which the
-    gradient of the pixel positions is collected, or None.
-    """
-    surfels = cloud.kind == "surfel"
+def ellipsoid_splats(cloud: GaussianCloud, viewmats, Ks, size, near, far, points: Tensor) -> Splats:
+    """Project ellipsoids, with gradients to those that are seen; points (C, N, 2) are zeros through
+    which the gradient of the pixel positions is collected."""
     with torch.no_grad():
-        find = visible_surfels if surfels else visible_ellipsoids
-        cams, gs, radii = find(cloud, viewmats, Ks, size, near, far)
-    offsets = None if screen_offsets is None else screen_offsets(cams, gs)
-    build = _surfel_splats if surfels else _ellipsoid_splats
-    return Splats(cams, gs, radii, *build(cloud, cams, gs, viewmats, Ks, size, offsets))
-
-
-def _surfel_splats(cloud, cams, gs, viewmats, Ks, size, offsets) -> tuple:
-    arguments = cloud.means[gs], cloud.quats[gs], cloud.scales[gs], viewmats[cams], Ks[cams]
-    transforms, depths = surfel_transforms(*arguments)
-    centers, _ = surfel_extents(transforms)
-    anchors = centers.detach()
-    if offsets is not None:
-        # gsplat's densification gradient for surfels: of the map's last column, times the depth
-        moved = transforms[:, :2, 2] + depths.detach()[:, None] * offsets
-        last = torch.cat([moved, transforms[:, 2:, 2]], dim=1)
-        transforms = torch.cat([transforms[:, :, :2], last[:, :, None]], dim=2)
-    return surfel_rays(transforms, anchors), anchors, centers, depths
-
-
-def _ellipsoid_splats(cloud, cams, gs, viewmats, Ks, size, offsets) -> tuple:
+        cams, gs, radii = visible_ellipsoids(cloud, viewmats, Ks, size, near, far)
     centers, flat, depths = project_ellipsoids(cloud, cams, gs, viewmats, Ks, size)
-    if offsets is not None:
-        centers = centers + offsets
+    centers = centers + points[cams, gs]
     anchors = centers.detach()
-    return ellipsoid_rays(flat, centers - anchors), anchors, centers, depths
+    quats, scales, means = rows(gs, cloud.quats, cloud.scales, cloud.means.detach())
+    eyes = camera_centers(viewmats)[cams]
+    normals = facing(ellipsoid_normals(quats, scales), means, eyes)
+    rays = ellipsoid_rays(flat, centers - anchors)
+    return Splats(cams, gs, radii, rays, anchors, centers, depths, normals)

@@ -13,15 +13,7 @@ import torch
 from torch import Tensor
 
 from avatarpipe.gaussians.cloud import GaussianCloud
-from avatarpipe.gaussians.harmonics import sh_colors
 from avatarpipe.gaussians.normals import depth_normals
-from avatarpipe.gaussians.projection import (
-    Splats,
-    ellipsoid_normals,
-    facing,
-    project,
-    surfel_normals,
-)
 
 __all__ = ["Rendering", "depth_normals", "render"]
 
@@ -75,7 +67,9 @@ def _backend(cloud: GaussianCloud):
         from avatarpipe.gaussians.cuda import composite_cuda
 
         return composite_cuda
-    return _composite_cpu
+    from avatarpipe.gaussians.cpu import composite_cpu
+
+    return composite_cpu
 
 
 def _composite_nothing(cloud: GaussianCloud, viewmats, Ks, size, near, far) -> tuple:
@@ -116,35 +110,6 @@ def _background(background, rgb: Tensor) -> Tensor:
     if color.shape not in ((3,), (len(rgb), 3)):
         raise ValueError(f"background has shape {tuple(color.shape)}, expected (3,) or ({len(rgb)}, 3)")
     return color.reshape(-1, 1, 1, 3)
-
-
-def _composite_cpu(cloud: GaussianCloud, viewmats, Ks, size, near, far) -> tuple:
-    """Channels (C, H, W, K) in the order depth, normal, rgb, features, then the other outputs."""
-    from avatarpipe.gaussians.cpu import composite
-
-    count = len(viewmats)
-    points = cloud.means.new_zeros(count, len(cloud), 2).requires_grad_(torch.is_grad_enabled())
-    splats = project(cloud, viewmats, Ks, size, near, far, lambda cams, gs: points[cams, gs])
-    with torch.no_grad():
-        points[splats.cameras, splats.gaussians] = splats.anchors
-    radii = torch.zeros(count, len(cloud), dtype=torch.int32)
-    radii[splats.cameras, splats.gaussians] = splats.radii.amax(dim=1)
-    channels = _channels(cloud, splats, viewmats)
-    opacities = cloud.opacities[splats.gaussians]
-    return *composite(cloud.kind, splats, opacities, channels, count, size), points, radii
-
-
-def _channels(cloud: GaussianCloud, splats: Splats, viewmats: Tensor) -> Tensor:
-    """Depth, world normal, colour and features (M, 7 + F) of each splat as its camera sees it."""
-    gs = splats.gaussians
-    means, quats = cloud.means[gs], cloud.quats[gs]
-    centers = -(viewmats[:, :3, :3].mT @ viewmats[:, :3, 3:])[splats.cameras, :, 0]
-    surfels = cloud.kind == "surfel"
-    normals = surfel_normals(quats) if surfels else ellipsoid_normals(quats, cloud.scales[gs])
-    normals = facing(normals, means.detach(), centers)
-    colors = cloud.colors[gs] if cloud.sh is None else sh_colors(cloud.sh[gs], means - centers)
-    parts = [splats.depths[:, None], normals, colors]
-    return torch.cat(parts if cloud.features is None else [*parts, cloud.features[gs]], dim=1)
 
 
 def _assemble(cloud, image, alpha, distortion, median, points, radii) -> Rendering:

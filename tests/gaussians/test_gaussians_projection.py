@@ -7,7 +7,8 @@ import torch
 from gaussians_scenes import camera_tensors, make_cloud, random_fields
 
 from avatarpipe.gaussians.harmonics import sh_basis
-from avatarpipe.gaussians.projection import BLUR, project
+from avatarpipe.gaussians.cpu import surfel_splats
+from avatarpipe.gaussians.projection import BLUR, ellipsoid_splats
 from avatarpipe.gaussians.rotations import quats_to_matrices
 
 reference_3d = pytest.importorskip("gsplat.cuda._torch_impl")
@@ -31,7 +32,7 @@ def test_surfels_project_like_gsplat():
     cloud, viewmats, Ks, size = scene("surfel")
     arguments = cloud.means, cloud.quats, cloud.scales, viewmats, Ks, *size, 0.3, 5.0
     radii, centers, depths, maps, _ = reference_2d._fully_fused_projection_2dgs(*arguments)
-    splats = project(cloud, viewmats, Ks, size, 0.3, 5.0)
+    splats = surfel_splats(cloud, viewmats, Ks, size, 0.3, 5.0, torch.zeros(3, 300, 2))
     seen = torch.zeros_like(radii[..., 0], dtype=torch.bool)
     seen[splats.cameras, splats.gaussians] = True
     assert torch.equal(seen, (radii > 0).all(-1)) and 100 < seen.sum() < seen.numel() * 0.9
@@ -58,7 +59,7 @@ def test_ellipsoids_project_like_gsplat():
     covariances, _ = reference_3d._quat_scale_to_covar_preci(cloud.quats, cloud.scales, True, False)
     arguments = cloud.means, covariances, viewmats, Ks, *size, BLUR, 0.3, 5.0
     radii, centers, depths, conics, _ = reference_3d._fully_fused_projection(*arguments)
-    splats = project(cloud, viewmats, Ks, size, 0.3, 5.0)
+    splats = ellipsoid_splats(cloud, viewmats, Ks, size, 0.3, 5.0, torch.zeros(3, 300, 2))
     wide = torch.zeros_like(radii[..., 0], dtype=torch.bool)
     wide[splats.cameras, splats.gaussians] = True
     assert (wide != (radii > 0).all(-1)).float().mean() < 0.005

@@ -3,7 +3,15 @@
 import pytest
 import torch
 from gaussians_reference import render_reference
-from gaussians_scenes import BACKGROUND, IMAGES, SCENES, camera_tensors, loss, make_cloud, random_fields
+from gaussians_scenes import (
+    BACKGROUND,
+    IMAGES,
+    SCENES,
+    camera_tensors,
+    loss,
+    make_cloud,
+    random_fields,
+)
 
 from avatarpipe.cameras import orbit
 from avatarpipe.gaussians.cloud import GaussianCloud
