@@ -1,0 +1,60 @@
+"""The inner stage: the body without the garment. Seen parts follow the images, hidden parts the skin prior."""
+
+import torch
+
+from avatarpipe.body.skinning import SurfaceBinding, canonical_vertices
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.render import Rendering
+from avatarpipe.gaussians.rotations import quats_to_matrices
+from avatarpipe.mesh.mesh import Mesh
+from avatarpipe.methods.layered.roles import GARMENT, SEAM
+from avatarpipe.methods.layered.skin_prior import SkinPrior
+from avatarpipe.methods.layered.surfel_stage import SurfelStage
+from avatarpipe.training.losses import photometric
+from avatarpipe.training.views import ViewBatch
+
+SURELY_HIDDEN = 0.75  # share of a vertex's pixels on the garment from which the prior sets in
+
+
+class InnerStage(SurfelStage):
+    """Trains the body under the frozen garment. Garment pixels say nothing about its colour, only that it is covered."""
+
+    def __init__(self, *args, prior: SkinPrior, **options):
+        self.prior = prior
+        super().__init__(*args, **options)
+
+    def losses(
+        self, step: int, cloud: GaussianCloud, rendering: Rendering, batch: ViewBatch
+    ) -> dict[str, torch.Tensor]:
+        terms = super().losses(step, cloud, rendering, batch)
+        trusted = ((batch.roles != GARMENT) & (batch.roles != SEAM))[..., None].float()
+        terms["photometric"] = photometric(
+            rendering.rgb, batch.image, trusted, self.settings.ssim_share
+        )
+        terms["layer"] = self.layer_loss(rendering, batch)
+        return terms | {"skin": self.settings.skin_weight * self._skin_loss(cloud)}
+
+    def _skin_loss(self, cloud: GaussianCloud) -> torch.Tensor:
+        """Mean over hidden surfels of: colour off the prior, leaving the skin, facing aside, being transparent."""
+        away = ((cloud.means - self.surface) * self.normals).sum(dim=1).abs()
+        facing = (quats_to_matrices(cloud.quats)[:, :, 2] * self.normals).sum(dim=1).abs()
+        per_surfel = (
+            (cloud.colors - self.skin_color).abs().sum(dim=1)
+            + (away - self.settings.skin_offset).clamp_min(0.0) / 0.01
+            + (1.0 - facing)
+            + (1.0 - cloud.opacities)
+        )
+        return (self.hidden * per_surfel).sum() / (self.hidden.sum() + 1.0)
+
+    def _bound(self, binding: SurfaceBinding) -> None:
+        """Beside the motion: the body surface under each surfel, and how hidden it is."""
+        super()._bound(binding)
+        vertices = canonical_vertices(self.body)
+        normals = Mesh(vertices.cpu().numpy(), self.body.faces).vertex_normals()
+        self.surface = binding.at(vertices)
+        self.normals = torch.nn.functional.normalize(
+            binding.at(torch.as_tensor(normals, dtype=torch.float32, device=vertices.device)), dim=1
+        )
+        hidden = (binding.at(self.prior.hidden) - SURELY_HIDDEN) / (1.0 - SURELY_HIDDEN)
+        self.hidden = hidden.clamp(0.0, 1.0)
+        self.skin_color = binding.at(self.prior.colors)

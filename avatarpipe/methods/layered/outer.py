@@ -1,0 +1,32 @@
+"""The outer stage: the garment, over the frozen body."""
+
+import torch
+
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.render import Rendering
+from avatarpipe.mesh.closest import closest_points
+from avatarpipe.mesh.mesh import Mesh
+from avatarpipe.methods.layered.surfel_stage import SurfelStage
+from avatarpipe.training.views import ViewBatch
+
+
+class OuterStage(SurfelStage):
+    """Trains the garment near its coarse mesh (canonical space); the composite must show the images."""
+
+    def __init__(self, *args, garment_mesh: Mesh, **options):
+        self.garment_mesh = garment_mesh
+        super().__init__(*args, **options)
+
+    def losses(
+        self, step: int, cloud: GaussianCloud, rendering: Rendering, batch: ViewBatch
+    ) -> dict[str, torch.Tensor]:
+        terms = super().losses(step, cloud, rendering, batch)
+        return terms | {"layer": self.layer_loss(rendering, batch)}
+
+    def droppable(self, done: int) -> torch.Tensor:
+        """Surfels farther from the coarse garment mesh than the settings allow."""
+        points = self.surfels.means.detach().cpu().numpy()
+        mesh = self.garment_mesh
+        distances = closest_points(points, mesh.vertices, mesh.faces)[3]
+        far = distances > self.settings.garment_distance
+        return torch.from_numpy(far).to(self.surfels.means.device)

@@ -1,0 +1,145 @@
+"""What the three stages share: pose the canonical surfels, render, descend, rebind, densify."""
+
+from dataclasses import replace
+
+import torch
+
+from avatarpipe.body.model import Body
+from avatarpipe.body.params import BodyParams
+from avatarpipe.body.skinning import SurfaceBinding, bind, skinned_motion
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.render import Rendering, depth_normals, render
+from avatarpipe.guidance import Guidance
+from avatarpipe.methods.layered.roles import BODY, EDGE, GARMENT, SEAM
+from avatarpipe.methods.layered.settings import StageSettings
+from avatarpipe.training.densify import ScreenGradients, densify
+from avatarpipe.training.losses import normal_consistency, photometric, weighted_l1
+from avatarpipe.training.surfels import TrainableSurfels
+from avatarpipe.training.views import TrainingViews, ViewBatch
+
+LAYERS = 2  # channels of the layer image: inner, outer
+
+
+class SurfelStage:
+    """Trains one layer of surfels in canonical space on the views of one frame; other layers may stand frozen by.
+
+    layer: index of the trained layer's channel. frozen: posed surfels of the other layer with their channels, or None.
+    guidance: one more loss on the canonical surfels, where a diffusion model is to complete what no camera saw.
+    """
+
+    def __init__(
+        self,
+        surfels: TrainableSurfels,
+        body: Body,
+        params: BodyParams,
+        views: TrainingViews,
+        settings: StageSettings,
+        seed: int,
+        layer: int = 0,
+        frozen: GaussianCloud | None = None,
+        guidance: Guidance | None = None,
+    ):
+        self.surfels, self.body, self.params = surfels, body, params
+        self.views, self.settings, self.seed = views, settings, seed
+        self.layer, self.frozen, self.guidance = layer, frozen, guidance
+        self.gradients = ScreenGradients(len(surfels), surfels.means.device)
+        self.rebind()
+
+    def step(self, step: int) -> dict[str, torch.Tensor | float]:
+        """Iteration `step` (from 0): one descent on a batch of views, then what is due of the upkeep."""
+        batch = self.views.batch(step, self.settings.views_per_step, self.seed)
+        cloud = self.surfels.cloud()
+        rendering = render(self.composite(cloud), batch.cameras)
+        losses = self.losses(step, cloud, rendering, batch)
+        loss = torch.stack(list(losses.values())).sum()
+        loss.backward()
+        first = len(rendering.radii[0]) - len(cloud)
+        self.gradients.add(
+            rendering.screen_points.grad[:, first:], rendering.radii[:, first:],
+            self.views.width, self.views.height,
+        )  # fmt: skip
+        self.surfels.step(step / self.settings.iterations)
+        self.surfels.limit_scales(self.settings.max_scale)
+        self._upkeep(step + 1)
+        return {"loss": loss.detach(), "surfels": float(len(self.surfels)), **losses}
+
+    def composite(self, cloud: GaussianCloud) -> GaussianCloud:
+        """The frozen layer, if any, followed by `cloud` (canonical) in the captured pose, with layer channels."""
+        posed = self.posed(cloud)
+        return posed if self.frozen is None else GaussianCloud.concatenate([self.frozen, posed])
+
+    def posed(self, cloud: GaussianCloud) -> GaussianCloud:
+        """`cloud` (canonical) in the captured pose, with layer channels."""
+        return replace(
+            cloud,
+            means=self.motion.points(cloud.means),
+            quats=self.motion.rotations(cloud.quats),
+            features=layer_channels(len(cloud), self.layer, cloud.device),
+        )
+
+    def losses(
+        self, step: int, cloud: GaussianCloud, rendering: Rendering, batch: ViewBatch
+    ) -> dict[str, torch.Tensor]:
+        """Weighted terms of the loss by name; a stage adds its own."""
+        settings = self.settings
+        terms = {
+            "photometric": photometric(rendering.rgb, batch.image, None, settings.ssim_share),
+            "alpha": settings.alpha_weight * weighted_l1(rendering.alpha, batch.alpha),
+        }
+        if step >= settings.normal_from:
+            normals = depth_normals(rendering.depth, rendering.alpha, batch.Ks, batch.viewmats)
+            solid = (rendering.alpha.detach() > 0.5) * batch.alpha
+            terms["normal"] = settings.normal_weight * normal_consistency(rendering.normals, normals, solid)
+        if step >= settings.distortion_from:
+            terms["distortion"] = settings.distortion_weight * (rendering.distortion * batch.alpha).mean()
+        if self.guidance is not None:
+            terms["guidance"] = self.guidance.loss(cloud, self.frozen, step)
+        return terms
+
+    def layer_loss(self, rendering: Rendering, batch: ViewBatch) -> torch.Tensor:
+        """Mean L1 between layer channels and roles; seams and half-covered pixels are left alone."""
+        wanted = torch.stack([batch.roles == BODY, batch.roles == GARMENT], dim=-1).float()
+        known = (batch.roles != SEAM) & (batch.roles != EDGE)
+        return self.settings.layer_weight * weighted_l1(rendering.features, wanted, known[..., None])
+
+    def droppable(self, done: int) -> torch.Tensor | None:
+        """(N,) surfels to drop at a density change besides the faint ones; None for no others."""
+        return None
+
+    def rebind(self) -> None:
+        """Look up where the surfels are bound to the body, and how the captured pose moves them."""
+        self._bound(bind(self.surfels.means, self.body))
+
+    def _bound(self, binding: SurfaceBinding) -> None:
+        self.binding = binding
+        self.motion = skinned_motion(self.body, binding, self.params)
+
+    def _upkeep(self, done: int) -> None:
+        settings = self.settings
+        changed = settings.densify.due(done) and done < settings.iterations
+        if changed:
+            generator = torch.Generator().manual_seed(self.seed + done)
+            densify(self.surfels, self.gradients, settings.densify, generator, self.droppable(done))
+            self.gradients = ScreenGradients(len(self.surfels), self.surfels.means.device)
+        if done in settings.opacity_resets:
+            self.surfels.limit_opacities(settings.opacity_reset_to)
+        if changed or done % settings.rebind_every == 0:
+            self.rebind()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything `restore` needs to go on as if never stopped."""
+        binding = {"bound.corners": self.binding.corners, "bound.barycentric": self.binding.barycentric}
+        return self.surfels.state() | self.gradients.state() | binding
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over the state of a checkpoint."""
+        self.surfels = TrainableSurfels.from_state(state, self.settings.rates)
+        self.gradients = ScreenGradients.from_state(state)
+        self._bound(SurfaceBinding(state["bound.corners"], state["bound.barycentric"]))
+
+
+def layer_channels(count: int, layer: int, device) -> torch.Tensor:
+    """(N, LAYERS) one-hot channels."""
+    channels = torch.zeros(count, LAYERS, device=device)
+    channels[:, layer] = 1.0
+    return channels
