@@ -1,21 +1,36 @@
 """What made an artefact: the configuration, the seed, the code's version and the hashes of its inputs."""
 
+import hashlib
+import inspect
 from pathlib import Path
 
 from avatarpipe import __version__
 from avatarpipe.files import file_sha256
+from avatarpipe.sources import sources
 
 
 def provenance(inputs: dict[str, Path], config: dict, seed: int | None = None) -> dict:
     """The block that goes into a manifest under "provenance".
 
     inputs: files by role. config: the options given, made JSON (paths become strings). No time of day: the same work
-    leaves the same manifest.
+    leaves the same manifest. The code's version is that of the calling step, so that a manifest changes whenever its
+    step ran for a new reason; a run that is interrupted right after can then see that what follows is out of date.
     """
+    caller = inspect.currentframe().f_back.f_globals
     hashed = {
         name: {"path": str(path), "sha256": file_sha256(path)} for name, path in inputs.items()
     }
-    return {"avatarpipe": __version__, "seed": seed, "config": _plain(config), "inputs": hashed}
+    code = code_version(getattr(caller["__spec__"], "name", caller["__name__"]))
+    return {"avatarpipe": __version__, "code": code, "seed": seed, "config": _plain(config), "inputs": hashed}
+
+
+def code_version(module: str) -> str:
+    """SHA-256 over every source file of this package that `module` loads; over the package's own for a stranger."""
+    digest = hashlib.sha256()
+    ours = module.split(".")[0] == "avatarpipe"
+    for file in sources(module if ours else "avatarpipe"):
+        digest.update(file_sha256(file).encode())
+    return digest.hexdigest()
 
 
 def _plain(value):

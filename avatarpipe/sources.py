@@ -10,6 +10,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from avatarpipe.errors import InputError
+
 PACKAGE = Path(__file__).parent
 
 
@@ -26,6 +28,8 @@ def _file(module: str) -> Path | None:
 def _imports(module: str) -> set[str]:
     """The modules of this package that `module` may load, its parent packages among them."""
     file = _file(module)
+    if file is None:
+        raise InputError(f"{module}: no such module in {PACKAGE}. A rule or step names it; check the spelling.")
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     found = {".".join(package[: i + 1]) for i in range(len(package))}
     for node in ast.walk(ast.parse(file.read_text(), file)):

@@ -1,0 +1,57 @@
+"""Which source files a step depends on, and the version of code that a manifest records."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from avatarpipe.errors import InputError
+from avatarpipe.provenance import code_version, provenance
+from avatarpipe.sources import sources
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("step", ["render", "train_layered"])
+def test_sources_hold_every_module_that_the_step_really_loads(step):
+    code = (
+        f"import sys, avatarpipe.steps.{step}; "
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'avatarpipe' and m.__file__))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    files = {str(Path(file).relative_to(ROOT)) for file in loaded.split()}
+    assert files <= set(sources(f"avatarpipe.steps.{step}"))
+
+
+def test_sources_leave_out_what_is_not_imported():
+    convert = sources("avatarpipe.steps.convert")
+    assert "avatarpipe/datasets/fourddress.py" in convert
+    assert not any("methods" in file or "gaussians" in file for file in convert)
+
+
+def test_an_unknown_module_is_named():
+    with pytest.raises(InputError, match=r"avatarpipe\.steps\.nosuch: no such module"):
+        sources("avatarpipe.steps.nosuch")
+
+
+def test_code_versions_differ_by_step_and_do_not_depend_on_the_folder(monkeypatch, tmp_path):
+    render, convert = code_version("avatarpipe.steps.render"), code_version("avatarpipe.steps.convert")
+    assert render != convert
+    monkeypatch.chdir(tmp_path)
+    assert code_version("avatarpipe.steps.render") == render
+
+
+def test_a_manifest_records_code_and_inputs_and_no_time(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    first = provenance({"a": tmp_path / "a.txt"}, {"out": tmp_path / "b"}, seed=3)
+    assert first == provenance({"a": tmp_path / "a.txt"}, {"out": tmp_path / "b"}, seed=3)
+    assert first["code"] == code_version("avatarpipe")
+    assert first["seed"] == 3 and first["config"] == {"out": str(tmp_path / "b")}
+    (tmp_path / "a.txt").write_text("b")
+    assert provenance({"a": tmp_path / "a.txt"}, {}, seed=3)["inputs"] != first["inputs"]
