@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from avatarpipe.evaluation.style import LINES, styled
 
@@ -33,7 +34,9 @@ def plot_curves(stages: Mapping[str, pd.DataFrame], across: int = ACROSS) -> Fig
             for stage, color in zip(stages, LINES, strict=False)
         ]
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
-        figure.suptitle("Training curves, by step", x=0.01, ha="left", fontsize=13, fontweight="bold")
+        figure.suptitle(
+            "Training curves, by step", x=0.01, ha="left", fontsize=13, fontweight="bold"
+        )
     return figure
 
 
@@ -50,6 +53,7 @@ def _draw(place, name: str, stages: Mapping[str, pd.DataFrame]) -> None:
     place.set_title(name.replace("_", " "))
     if _spans_decades(np.concatenate(seen)):
         place.set_yscale("log")
+        place.yaxis.set_minor_formatter(NullFormatter())
 
 
 def running_median(values: np.ndarray) -> np.ndarray:

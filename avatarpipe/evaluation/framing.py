@@ -17,7 +17,12 @@ def bounds(clouds: list[GaussianCloud]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def framed_orbit(
-    clouds: list[GaussianCloud], azimuths_deg, height: int, elevation_deg=8.0, margin=1.08, aspect=None
+    clouds: list[GaussianCloud],
+    azimuths_deg,
+    height: int,
+    elevation_deg=8.0,
+    margin=1.08,
+    aspect=None,
 ) -> Cameras:
     """Cameras around `clouds` at one elevation, near enough to fill the image and far enough to hold all of it.
 

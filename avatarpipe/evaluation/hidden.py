@@ -9,9 +9,9 @@ from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.labels import garment_mask
 from avatarpipe.evaluation.metrics import psnr
+from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
-from avatarpipe.evaluation.views import Track
 
 
 def hidden_scores(view: View, truth: np.ndarray, region: np.ndarray) -> Scores:
@@ -43,4 +43,6 @@ def hidden_rows(
         region = hidden_region(labels, garment, capture.hidden_mask(view.camera, garment))
         scores = hidden_scores(view, capture.hidden_image(view.camera, garment), region)
         frame = capture.frame_names[0]
-        yield from score_rows(scores, split=split, layer=inner, frame=frame, camera=view.camera, **where)
+        yield from score_rows(
+            scores, split=split, layer=inner, frame=frame, camera=view.camera, **where
+        )

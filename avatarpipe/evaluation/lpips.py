@@ -38,13 +38,19 @@ class Lpips(nn.Module):
     def __init__(self, folder: str | Path, net: str = "vgg"):
         super().__init__()
         if missing := missing_weights(folder, net):
-            raise InputError(f"{missing[0]}: no such file. LPIPS needs it; see resources/README.md.")
+            raise InputError(
+                f"{missing[0]}: no such file. LPIPS needs it; see resources/README.md."
+            )
         self.net = net
         self.features, self.taps = _vgg16() if net == "vgg" else _alexnet()
         backbone, lins = Path(folder) / BACKBONE_FILES[net], Path(folder) / f"{net}.pth"
         wanted = {f"features.{name}" for name in self.features.state_dict()}
         state = _load_state(backbone, wanted)
-        _fill(self.features, {name.removeprefix("features."): state[name] for name in wanted}, backbone)
+        _fill(
+            self.features,
+            {name.removeprefix("features."): state[name] for name in wanted},
+            backbone,
+        )
         self.lins = _lin_layers(lins, [_channels(self.features, tap) for tap in self.taps])
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
@@ -53,7 +59,9 @@ class Lpips(nn.Module):
     def forward(self, image: Tensor, truth: Tensor) -> Tensor:
         """(B,) distances of (B, H, W, 3) images in [0, 1]. Raises ValueError where a side is under 64 pixels."""
         if min(image.shape[1:3]) < self.smallest:
-            raise ValueError(f"LPIPS needs at least {self.smallest} pixels a side, got {tuple(image.shape)}")
+            raise ValueError(
+                f"LPIPS needs at least {self.smallest} pixels a side, got {tuple(image.shape)}"
+            )
         total = torch.zeros(len(image), device=image.device)
         ours, theirs = self._normalized(image), self._normalized(truth)
         for index, layer in enumerate(self.features):
@@ -104,7 +112,9 @@ def _lin_layers(path: Path, channels: list[int]) -> list[Tensor]:
     state = _load_state(path, set(names))
     for name, width in zip(names, channels, strict=True):
         if state[name].shape != (1, width, 1, 1):
-            raise InputError(f"{path}: {name} has shape {tuple(state[name].shape)}, expected {(1, width, 1, 1)}.")
+            raise InputError(
+                f"{path}: {name} has shape {tuple(state[name].shape)}, expected {(1, width, 1, 1)}."
+            )
     return nn.ParameterList([nn.Parameter(state[name].float()) for name in names])
 
 
@@ -120,8 +130,12 @@ def _load_state(path: Path, wanted: set[str]) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: not a readable PyTorch weight file ({error}). Fetch it again.") from error
+        raise InputError(
+            f"{path}: not a readable PyTorch weight file ({error}). Fetch it again."
+        ) from error
     if not isinstance(state, dict) or (missing := wanted - state.keys()):
         lacking = ", ".join(sorted(missing)[:3]) if isinstance(state, dict) else "a state_dict"
-        raise InputError(f"{path}: lacks {lacking}. The published weights were expected; fetch it again.")
+        raise InputError(
+            f"{path}: lacks {lacking}. The published weights were expected; fetch it again."
+        )
     return state

@@ -24,7 +24,9 @@ def rendered_classes(layers: Tensor) -> Tensor:
 
 def truth_classes(labels: Tensor, garment: Sequence[int]) -> Tensor:
     """(H, W) label map of a capture to classes; `garment` lists the labels that the outer layer holds."""
-    is_garment = torch.isin(labels.long(), torch.tensor(sorted(map(int, garment)), device=labels.device))
+    is_garment = torch.isin(
+        labels.long(), torch.tensor(sorted(map(int, garment)), device=labels.device)
+    )
     return torch.where(is_garment, GARMENT, (labels > 0).long())
 
 

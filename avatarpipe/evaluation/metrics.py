@@ -21,7 +21,9 @@ def psnr(image: Tensor, truth: Tensor, region: Tensor | None = None) -> float:
     Raises ValueError on different shapes or an empty region.
     """
     if image.shape != truth.shape:
-        raise ValueError(f"image {tuple(image.shape)} and truth {tuple(truth.shape)} differ in shape")
+        raise ValueError(
+            f"image {tuple(image.shape)} and truth {tuple(truth.shape)} differ in shape"
+        )
     squared = (image - truth).double().square()
     if region is not None:
         squared = squared[region]

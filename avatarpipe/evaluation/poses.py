@@ -6,10 +6,13 @@ from matplotlib.figure import Figure
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.body.params import BodyParams
+from avatarpipe.cameras import Cameras
 from avatarpipe.evaluation.framing import framed_orbit
 from avatarpipe.evaluation.rendering import render_views
-from avatarpipe.evaluation.style import PAPER, styled
+from avatarpipe.evaluation.style import PAPER
+from avatarpipe.evaluation.tiles import picture_grid
 from avatarpipe.evaluation.turntable import panels
+from avatarpipe.gaussians.cloud import GaussianCloud
 
 # Joints of the body pose that a pose turns, about (x, y, z) in degrees: x swings forward and back (a knee bends with +,
 # a thigh lifts with -), z raises and lowers an arm that hangs along the x axis.
@@ -27,7 +30,8 @@ NOVEL_POSES = {
         "head": (-10, 10, 0),
     },
 }  # fmt: skip
-_VIEWS = {"front": 0.0, "left side": 90.0, "back": 180.0}
+_VIEWS = {"front": 0.0, "back": 180.0}
+_FRONT_LEFT = 25.0
 
 
 def novel_params(captured: BodyParams, joints: dict[str, tuple], names: list[str]) -> BodyParams:
@@ -40,53 +44,44 @@ def novel_params(captured: BodyParams, joints: dict[str, tuple], names: list[str
     return still.replaced(betas=captured.betas[:1].cpu(), body_pose=pose)
 
 
-def canonical_figure(avatar: Avatar, height: int = 420, device="cpu") -> Figure:
-    """A row for each of composite and layers, in canonical space; a column for front, side and back."""
+def canonical_figure(avatar: Avatar, height: int = 440, device="cpu") -> Figure:
+    """Canonical space: a column for each of composite and layers, a row for front and back."""
     shown = panels(avatar)
-    clouds = {caption: avatar.canonical(layers).to(device) for caption, layers in shown}
-    cameras = framed_orbit([clouds[shown[0][0]]], list(_VIEWS.values()), height, aspect=1.0)
-    images = {caption: _images(cloud, cameras) for caption, cloud in clouds.items()}
-    return grid(images, list(_VIEWS), "Canonical space: mean shape, arms out")
+    clouds = [avatar.canonical(layers).to(device) for _, layers in shown]
+    cameras = framed_orbit(clouds[:1], list(_VIEWS.values()), height)
+    seen = zip(*(_images(cloud, cameras) for cloud in clouds), strict=True)
+    images = {view: list(pictures) for view, pictures in zip(_VIEWS, seen, strict=True)}
+    return picture_grid(
+        images, [caption for caption, _ in shown], "Canonical space: mean shape, legs apart"
+    )
 
 
-def novel_pose_figure(avatar: Avatar, joint_names: list[str], height: int = 420, device="cpu") -> Figure:
-    """A row for each of composite and layers, a column for each of NOVEL_POSES, seen from the front left."""
-    images = {caption: [] for caption, _ in panels(avatar)}
-    for joints in NOVEL_POSES.values():
-        params = novel_params(avatar.captured, joints, joint_names)
-        cameras = None
-        for caption, layers in panels(avatar):
-            cloud = avatar.pose(params.to(device), layers).to(device)
-            cameras = cameras or framed_orbit([cloud], [25.0], height, aspect=0.9)
-            images[caption] += _images(cloud, cameras)
-    return grid(images, list(NOVEL_POSES), "New poses, of the captured shape")
+def novel_pose_figure(
+    avatar: Avatar, joint_names: list[str], height: int = 440, device="cpu"
+) -> Figure:
+    """A column for each of NOVEL_POSES, a row for the composite and for the first layer, seen from the front left."""
+    shown = panels(avatar)[:2]
+    posed = [
+        novel_params(avatar.captured, joints, joint_names).to(device)
+        for joints in NOVEL_POSES.values()
+    ]
+    clouds = {
+        caption: [avatar.pose(p, layers).to(device) for p in posed] for caption, layers in shown
+    }
+    composites = clouds[shown[0][0]]
+    aspect = min(0.95, max(_aspect(cloud) for cloud in composites))
+    cameras = [framed_orbit([cloud], [_FRONT_LEFT], height, aspect=aspect) for cloud in composites]
+    images = {
+        caption: [_images(cloud, view)[0] for cloud, view in zip(row, cameras, strict=True)]
+        for caption, row in clouds.items()
+    }
+    return picture_grid(images, list(NOVEL_POSES), "New poses of the captured shape")
 
 
-def _images(cloud, cameras) -> list[np.ndarray]:
+def _aspect(cloud: GaussianCloud) -> float:
+    cameras = framed_orbit([cloud], [_FRONT_LEFT], 1000)
+    return cameras.width / cameras.height
+
+
+def _images(cloud: GaussianCloud, cameras: Cameras) -> list[np.ndarray]:
     return [view.rgb.numpy() for view in render_views(cloud, cameras, background=PAPER)]
-
-
-def grid(images: dict[str, list[np.ndarray]], columns: list[str], title: str) -> Figure:
-    """Rows of images of one size, named at their left, columns named on top."""
-    height, width = next(iter(images.values()))[0].shape[:2]
-    tile = 12.0 / len(columns)
-    with styled():
-        figure = Figure(
-            figsize=(12.0, len(images) * tile * height / width + 0.8), layout="constrained"
-        )
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-        places = figure.subplots(len(images), len(columns), squeeze=False)
-        for row, (name, pictures) in zip(places, images.items(), strict=True):
-            for place, picture in zip(row, pictures, strict=True):
-                _show(place, picture)
-            row[0].set_ylabel(name, fontsize=12, fontweight="bold")
-        for place, name in zip(places[0], columns, strict=True):
-            place.set_title(name, loc="center")
-        figure.suptitle(title, fontsize=13, fontweight="bold")
-    return figure
-
-
-def _show(place, picture: np.ndarray) -> None:
-    place.imshow(picture, interpolation="antialiased")
-    place.set(xticks=[], yticks=[])
-    place.spines[:].set_visible(False)

@@ -5,7 +5,18 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-COLUMNS = ["subject", "method", "stage", "split", "layer", "frame", "camera", "metric", "value", "unit"]
+COLUMNS = [
+    "subject",
+    "method",
+    "stage",
+    "split",
+    "layer",
+    "frame",
+    "camera",
+    "metric",
+    "value",
+    "unit",
+]
 
 Scores = dict[str, tuple[float, str]]
 """Metric name to (value, unit)."""

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from avatarpipe.avatar import Avatar
@@ -13,6 +14,7 @@ from avatarpipe.capture.labels import garment_mask
 from avatarpipe.evaluation.masks import layer_map
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.style import INK, layer_colors, on_paper, styled
+from avatarpipe.evaluation.tiles import Tiling
 from avatarpipe.evaluation.views import image_scores, reference_labels
 
 ERROR_LIMIT = 0.2
@@ -35,11 +37,14 @@ def compare_views(
 ) -> list[Compared]:
     """`count` views spread evenly over the split's cameras, in the first frame's pose."""
     cameras = capture.cameras(split)
-    # a stride coprime to the rings of the rig, so that the views differ in elevation and in azimuth
-    chosen = np.unique(np.linspace(0, len(cameras) - 1, min(count, len(cameras))).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(cameras) - 1, min(count, len(cameras))).round().astype(int)
+    )
     cloud = avatar.pose(capture.poses[0].to(device)).to(device)
     window = _common_window([capture.mask(name) for name in cameras[chosen].names])
-    return [_compare(view, capture, garment, window) for view in render_views(cloud, cameras[chosen])]
+    return [
+        _compare(view, capture, garment, window) for view in render_views(cloud, cameras[chosen])
+    ]
 
 
 def _common_window(masks: list[np.ndarray]) -> tuple[slice, slice]:
@@ -79,38 +84,50 @@ def contact_sheet(views: list[Compared], layer_names: tuple[str, ...], across: i
     """`across` views a line, four pictures each; one scale for every error, a legend for the layers."""
     lines = -(-len(views) // across)
     height, width = views[0].error.shape
-    tile = 15.0 / (4 * across + 0.3 * (across - 1))
+    tile = 15.0 / (4 * across)
+    tiling = Tiling(
+        lines, 4 * across, tile, tile * height / width, row_gap=0.6, top=0.6, bottom=0.85
+    )
     with styled():
-        figure = Figure(figsize=(15.0, lines * (tile * height / width + 0.32) + 1.0), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.02, wspace=0, hspace=0.01)
-        blocks = figure.subfigures(lines, across, squeeze=False, wspace=0.02)
-        for block, view in zip(blocks.flat, views, strict=False):
-            shown = _draw_view(block, view)
-        _draw_legends(figure, shown, layer_names)
+        figure = Figure(figsize=tiling.size)
+        for place, view in enumerate(views):
+            shown = _draw_view(figure, tiling, place // across, 4 * (place % across), view)
+        _draw_scale(figure, tiling, shown)
+        _draw_legend(figure, layer_names, any(view.outline is not None for view in views))
     return figure
 
 
-def _draw_view(block, view: Compared):
-    axes = block.subplots(1, 4)
-    for place, name in zip(axes, _COLUMNS, strict=True):
-        place.set_axis_off()
-        place.set_title(name, fontsize=9, fontweight="normal", loc="center", pad=3)
-        if name != "error":
-            place.imshow(view.images[name], interpolation="antialiased")
-    shown = axes[2].imshow(view.error, cmap="RdBu_r", vmin=-ERROR_LIMIT, vmax=ERROR_LIMIT)
-    if view.outline is not None and view.outline.any():
-        axes[3].contour(view.outline, levels=[0.5], colors=INK, linewidths=0.8)
-    block.suptitle(f"camera {view.camera}: {view.psnr:.1f} dB in the crop", fontsize=10, fontweight="bold")
+def _draw_view(figure: Figure, tiling: Tiling, row: int, first: int, view: Compared) -> AxesImage:
+    """The four tiles of a view from column `first` on; returns the error's image, for its scale."""
+    for offset, name in enumerate(_COLUMNS):
+        axes = tiling.axes(figure, row, first + offset)
+        if name == "error":
+            shown = axes.imshow(view.error, cmap="RdBu_r", vmin=-ERROR_LIMIT, vmax=ERROR_LIMIT)
+        else:
+            axes.imshow(view.images[name], interpolation="antialiased")
+        if name == "layers" and view.outline is not None and view.outline.any():
+            axes.contour(view.outline, levels=[0.5], colors=INK, linewidths=0.9)
+        x, y = tiling.corner(row, first + offset)
+        tiling.text(
+            figure, x + tiling.width / 2, y + 0.05, name, ha="center", va="bottom", fontsize=10
+        )
+    x, y = tiling.corner(row, first)
+    caption = f"camera {view.camera}, {view.psnr:.1f} dB in the crop"
+    tiling.text(figure, x + 0.04, y + 0.27, caption, va="bottom", fontsize=11, fontweight="bold")
     return shown
 
 
-def _draw_legends(figure: Figure, shown, layer_names: tuple[str, ...]) -> None:
-    bar = figure.colorbar(
-        shown, ax=figure.subfigs[-1].axes if False else None, cax=figure.add_axes((0.08, 0.03, 0.34, 0.012)),
-        orientation="horizontal",
-    )  # fmt: skip
-    bar.set_label("rendering minus photograph, mean of r, g, b (sRGB)")
+def _draw_scale(figure: Figure, tiling: Tiling, shown: AxesImage) -> None:
+    place = figure.add_axes(tiling.share(0.4, 0.52, 5.0, 0.14))
+    bar = figure.colorbar(shown, cax=place, orientation="horizontal", extend="both")
+    bar.set_label("error: rendering minus photograph, mean of r, g, b (sRGB)")
+
+
+def _draw_legend(figure: Figure, layer_names: tuple[str, ...], outlined: bool) -> None:
     colors = layer_colors(len(layer_names))[1:]
-    handles = [Patch(color=color, label=name) for name, color in zip(layer_names, colors, strict=True)]
-    handles.append(matplotlib.lines.Line2D([], [], color=INK, linewidth=0.8, label="true garment outline"))
-    figure.legend(handles=handles, loc="lower right", ncols=len(handles), bbox_to_anchor=(0.98, 0.005))
+    handles = [
+        Patch(color=color, label=name) for name, color in zip(layer_names, colors, strict=True)
+    ]
+    if outlined:
+        handles.append(Line2D([], [], color=INK, linewidth=0.9, label="true garment outline"))
+    figure.legend(handles=handles, loc="lower right", ncols=len(handles), fontsize=11)

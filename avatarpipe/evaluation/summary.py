@@ -31,7 +31,9 @@ def spread(row) -> str:
 def _readable(summary: pd.DataFrame) -> pd.DataFrame:
     """The columns to print, all text."""
     rows = summary.rename(columns={"mean": "mean_", "std": "std_", "count": "count_"})
-    readable = rows[["subject", "method", "stage", "split", "layer", "metric"]].fillna("").astype(str)
+    readable = (
+        rows[["subject", "method", "stage", "split", "layer", "metric"]].fillna("").astype(str)
+    )
     readable["metric"] = [f"{name} {_arrow(name)}".strip() for name in readable["metric"]]
     readable["value"] = [spread(row) for row in rows.itertuples()]
     readable["unit"] = rows["unit"].fillna("").astype(str)

@@ -20,7 +20,9 @@ def read_benchmarks(paths: Sequence[str | Path], root: str | Path) -> pd.DataFra
     file that is missing or no benchmark.
     """
     rows = [{"job": _job(Path(path), Path(root)), **_read(path)} for path in paths]
-    return pd.DataFrame(rows, columns=["job", *_COLUMNS.values()]).sort_values("job", ignore_index=True)
+    return pd.DataFrame(rows, columns=["job", *_COLUMNS.values()]).sort_values(
+        "job", ignore_index=True
+    )
 
 
 def _job(path: Path, root: Path) -> str:
@@ -34,7 +36,9 @@ def _read(path: str | Path) -> dict[str, float]:
         table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
         return {ours: float(table[theirs].mean()) for theirs, ours in _COLUMNS.items()}
     except (ValueError, KeyError, TypeError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a Snakemake benchmark ({error!r}). Run its rule again.") from error
+        raise InputError(
+            f"{path}: not a Snakemake benchmark ({error!r}). Run its rule again."
+        ) from error
 
 
 def plot_timings(timings: pd.DataFrame) -> Figure:
@@ -50,7 +54,9 @@ def plot_timings(timings: pd.DataFrame) -> Figure:
         axes.margins(x=0.22, y=0.02)
         axes.set_xlim(left=0)
         axes.set_xlabel("wall clock, seconds")
-        axes.set_title(f"Time and peak memory of each job ({duration(ordered['seconds'].sum())} in all)")
+        axes.set_title(
+            f"Time and peak memory of each job ({duration(ordered['seconds'].sum())} in all)"
+        )
         axes.grid(axis="y", visible=False)
     return figure
 
@@ -60,4 +66,8 @@ def duration(seconds: float) -> str:
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return (
+        f"{minutes} min {rest:02d} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60:02d} min"
+    )

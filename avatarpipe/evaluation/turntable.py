@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.evaluation.framing import framed_orbit
+from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.evaluation.style import INK, PAPER
-from avatarpipe.evaluation.views import Track
 from avatarpipe.files import atomic_file
 
 FRAMES, HEIGHT, SECONDS = 48, 440, 4.8
@@ -69,4 +69,6 @@ def save_animation(
             )  # fmt: skip
             if temporary.stat().st_size <= limit:
                 return
-        raise ValueError(f"{path}: {temporary.stat().st_size} bytes even at quality 25, over {limit}")
+        raise ValueError(
+            f"{path}: {temporary.stat().st_size} bytes even at quality 25, over {limit}"
+        )

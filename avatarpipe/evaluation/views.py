@@ -1,6 +1,6 @@
 """Scores of rendered views against a capture's images, masks and labels."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -18,14 +18,14 @@ from avatarpipe.evaluation.masks import (
     truth_classes,
 )
 from avatarpipe.evaluation.metrics import foreground_crop, psnr, ssim
+from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
 
-Track = Callable[[Iterable, int, str], Iterable]
-"""Wraps an iterable of known length and purpose, to show progress."""
 
-
-def image_scores(view: View, image: np.ndarray, mask: np.ndarray, lpips: Lpips | None = None) -> Scores:
+def image_scores(
+    view: View, image: np.ndarray, mask: np.ndarray, lpips: Lpips | None = None
+) -> Scores:
     """PSNR, SSIM (and LPIPS) of the full frame and of the foreground crop, as metrics.py defines them."""
     truth = torch.from_numpy(image)
     scores = _compared(view.rgb, truth, "", lpips)

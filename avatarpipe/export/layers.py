@@ -46,10 +46,18 @@ def transformed(cloud: GaussianCloud, matrix: np.ndarray) -> GaussianCloud:
     if not np.allclose(linear @ linear.T, scale**2 * np.eye(3), atol=1e-6 * scale**2) or scale <= 0:
         raise ValueError("only rotation, uniform scale and translation move a Gaussian cloud")
     rotation = linear / scale
-    if cloud.sh is not None and cloud.sh.shape[1] > 1 and not np.allclose(rotation, np.eye(3), atol=1e-6):
-        raise ValueError("colours that depend on the view cannot be turned; export in the capture's own frame")
+    if (
+        cloud.sh is not None
+        and cloud.sh.shape[1] > 1
+        and not np.allclose(rotation, np.eye(3), atol=1e-6)
+    ):
+        raise ValueError(
+            "colours that depend on the view cannot be turned; export in the capture's own frame"
+        )
     wxyz = Rotation.from_matrix(rotation).as_quat()[[3, 0, 1, 2]]
-    turn = torch.as_tensor(wxyz, dtype=cloud.quats.dtype, device=cloud.device).expand_as(cloud.quats)
+    turn = torch.as_tensor(wxyz, dtype=cloud.quats.dtype, device=cloud.device).expand_as(
+        cloud.quats
+    )
     means = cloud.means.double() @ torch.as_tensor(linear.T, device=cloud.device)
     means = means + torch.as_tensor(np.asarray(matrix, np.float64)[:3, 3], device=cloud.device)
     return replace(

@@ -1,6 +1,6 @@
 """Write an avatar's layers as standard 3DGS PLY files, canonical and posed.
 
-    avatarpipe export --avatar results/demo/layered/outer/avatar --out results/demo/layered/export/export.json
+avatarpipe export --avatar results/demo/layered/outer/avatar --out results/demo/layered/export/export.json
 """
 
 import logging
@@ -51,7 +51,10 @@ def run(options: Options) -> None:
     for name, cloud in layer_clouds(avatar, params, to_input):
         path = options.out.parent / f"{name}.ply"
         save_ply(with_sh(ellipsoids(cloud), options.sh_degree), path)
-        files[path.name] = {"count": len(cloud), "space": "posed" if name.endswith("_posed") else "canonical"}
+        files[path.name] = {
+            "count": len(cloud),
+            "space": "posed" if name.endswith("_posed") else "canonical",
+        }
         logging.info("%s: %d Gaussians", path, len(cloud))
     write_json(options.out, _manifest(options, avatar, files))
 

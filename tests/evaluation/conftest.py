@@ -82,7 +82,9 @@ def post_capture(post, tmp_path_factory):
             "train": orbit([0.0], [45.0, 225.0], 3.0, 40.0, 72, 96, prefix="train"),
             "test": orbit([10.0], [0.0, 120.0, 240.0], 3.0, 40.0, 72, 96, prefix="test"),
         }
-        entries = write_frames(folder, post.captured, ["00000"], [0.0]) | write_cameras(folder, rigs)
+        entries = write_frames(folder, post.captured, ["00000"], [0.0]) | write_cameras(
+            folder, rigs
+        )
         for cameras in rigs.values():
             _write_views(post, cameras, folder)
         save_mesh(post_mesh(0.15, -0.8, 0.8, 0.1), folder / "body.ply")
@@ -97,7 +99,9 @@ def post_capture(post, tmp_path_factory):
 def _write_views(post, cameras, folder):
     for view in render_views(post.pose(post.captured), cameras):
         name = f"00000/{view.camera}.png"
-        labels = np.array([Label.BACKGROUND, Label.SKIN, Label.UPPER])[layer_map(view.features, view.alpha)]
+        labels = np.array([Label.BACKGROUND, Label.SKIN, Label.UPPER])[
+            layer_map(view.features, view.alpha)
+        ]
         write_image(folder / "images" / name, view.rgb.numpy())
         write_image(folder / "masks" / name, view.alpha.numpy())
         write_labels(folder / "labels" / name, labels)

@@ -22,11 +22,16 @@ def write_alex(folder):
     torch.manual_seed(0)
     backbone = {}
     for layer, ((out, into, size), _) in ALEX.items():
-        backbone[f"features.{layer}.weight"] = torch.randn(out, into, size, size) * (2 / (into * size**2)) ** 0.5
+        backbone[f"features.{layer}.weight"] = (
+            torch.randn(out, into, size, size) * (2 / (into * size**2)) ** 0.5
+        )
         backbone[f"features.{layer}.bias"] = torch.randn(out) * 0.1
-    backbone["classifier.1.weight"] = torch.zeros(2, 2)  # the published file holds the classifier too
+    backbone["classifier.1.weight"] = torch.zeros(
+        2, 2
+    )  # the published file holds the classifier too
     lins = {
-        f"lin{k}.model.1.weight": torch.rand(1, shape[0], 1, 1) for k, (shape, _) in enumerate(ALEX.values())
+        f"lin{k}.model.1.weight": torch.rand(1, shape[0], 1, 1)
+        for k, (shape, _) in enumerate(ALEX.values())
     }
     torch.save(backbone, folder / BACKBONE_FILES["alex"])
     torch.save(lins, folder / "alex.pth")
@@ -61,11 +66,16 @@ def test_vgg_reads_the_published_layout(tmp_path):
     torch.manual_seed(0)
     backbone = {}
     for layer, (out, into) in VGG.items():
-        backbone[f"features.{layer}.weight"] = torch.randn(out, into, 3, 3) * (2 / (into * 9)) ** 0.5
+        backbone[f"features.{layer}.weight"] = (
+            torch.randn(out, into, 3, 3) * (2 / (into * 9)) ** 0.5
+        )
         backbone[f"features.{layer}.bias"] = torch.zeros(out)
     widths = (64, 128, 256, 512, 512)
     torch.save(backbone, tmp_path / BACKBONE_FILES["vgg"])
-    torch.save({f"lin{k}.model.1.weight": torch.rand(1, w, 1, 1) for k, w in enumerate(widths)}, tmp_path / "vgg.pth")
+    torch.save(
+        {f"lin{k}.model.1.weight": torch.rand(1, w, 1, 1) for k, w in enumerate(widths)},
+        tmp_path / "vgg.pth",
+    )
     metric = Lpips(tmp_path, "vgg")
     image, truth = torch.rand(2, 1, 64, 64, 3)
     assert torch.equal(metric.features[28].weight, backbone["features.28.weight"])
@@ -74,7 +84,10 @@ def test_vgg_reads_the_published_layout(tmp_path):
 
 
 def test_missing_and_wrong_weights_are_named(tmp_path):
-    assert missing_weights(tmp_path, "alex") == [tmp_path / "alex.pth", tmp_path / BACKBONE_FILES["alex"]]
+    assert missing_weights(tmp_path, "alex") == [
+        tmp_path / "alex.pth",
+        tmp_path / BACKBONE_FILES["alex"],
+    ]
     with pytest.raises(InputError, match=r"alex\.pth"):
         Lpips(tmp_path, "alex")
     _, lins = write_alex(tmp_path)

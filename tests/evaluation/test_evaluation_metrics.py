@@ -54,7 +54,9 @@ def test_ssim_of_equal_images_is_one_and_falls_with_noise(pair):
 
 def test_ssim_at_the_border_counts_zeros_outside():
     """A corner pixel, written out: the window hangs over the edge and what is outside is black."""
-    truth, image = torch.tensor([0.5, 0.4], dtype=torch.float64).view(2, 1, 1, 1).expand(2, 16, 16, 3)
+    truth, image = (
+        torch.tensor([0.5, 0.4], dtype=torch.float64).view(2, 1, 1, 1).expand(2, 16, 16, 3)
+    )
     offsets = np.arange(WINDOW) - WINDOW // 2
     kernel = np.exp(-(offsets**2) / 4.5) / np.exp(-(offsets**2) / 4.5).sum()
     share = kernel[WINDOW // 2 :].sum() ** 2  # of the window's weight inside the image

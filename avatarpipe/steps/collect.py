@@ -1,0 +1,72 @@
+"""Gather all subjects' metrics and all jobs' timings into the tables of the report.
+
+    avatarpipe collect --metrics results/*/layered/evaluate/metrics.parquet \\
+        --benchmarks results/benchmarks/*/*.tsv --out results/tables/metrics.parquet
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from avatarpipe.errors import InputError
+from avatarpipe.evaluation.rows import COLUMNS
+from avatarpipe.evaluation.style import save_figure
+from avatarpipe.evaluation.summary import summarize, to_html, to_markdown
+from avatarpipe.evaluation.timings import plot_timings, read_benchmarks
+from avatarpipe.files import atomic_file
+from avatarpipe.steps.command import run_step
+from avatarpipe.tables import read_table, write_table
+
+
+@dataclass(frozen=True)
+class Options:
+    """Beside the table: metrics.csv, summary.csv, summary.md, summary.html, and with benchmarks timings.csv, timings.png."""
+
+    metrics: tuple[Path, ...]
+    """metrics.parquet of each subject and method."""
+    out: Path
+    """Table to write last, metrics.parquet."""
+    benchmarks: tuple[Path, ...] = ()
+    """Benchmark files of Snakemake."""
+    benchmark_root: Path = Path("results/benchmarks")
+    """Folder below which a benchmark file's path names its job."""
+
+
+def run(options: Options) -> None:
+    """Write the tables, metrics.parquet last."""
+    if not options.metrics:
+        raise InputError(
+            "--metrics: give at least one metrics.parquet; `avatarpipe evaluate` writes them."
+        )
+    folder = options.out.parent
+    metrics = pd.concat([read_table(path, COLUMNS) for path in options.metrics], ignore_index=True)
+    summary = summarize(metrics)
+    if options.benchmarks:
+        timings = read_benchmarks(options.benchmarks, options.benchmark_root)
+        _write_text(folder / "timings.csv", timings.to_csv(index=False))
+        save_figure(plot_timings(timings), folder / "timings.png")
+    _write_text(folder / "summary.csv", summary.to_csv(index=False))
+    _write_text(folder / "summary.md", to_markdown(summary))
+    _write_text(folder / "summary.html", to_html(summary))
+    _write_text(folder / "metrics.csv", metrics.to_csv(index=False))
+    write_table(metrics, options.out)
+    logging.info(
+        "%s: %d values of %d subjects", options.out, len(metrics), metrics["subject"].nunique()
+    )
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(text)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run_step(run, args)
+
+
+if __name__ == "__main__":
+    main()
