@@ -16,7 +16,9 @@ def read(path: Path) -> Mesh:
     points, uvs, corners, libraries = _parse(path)
     values = _rectangular(points, path)
     faces, uv_ids = corners[..., 0], corners[..., 1]
-    textured = len(uvs) > 0 and len(corners) > 0 and uv_ids.min() >= 0
+    textured = bool((uv_ids >= 0).any())
+    if textured and (uv_ids < 0).any():
+        raise InputError(f"{path}: some face corners have UVs and some have none. Export it again.")
     return Mesh(
         values[:, :3],
         faces,
@@ -38,6 +40,8 @@ def _parse(path: Path):
                 uvs.append([float(x) for x in rest.split()[:2]])
             elif key == "f":
                 polygon = [_corner(word, len(points), len(uvs)) for word in rest.split()]
+                if len(polygon) < 3:
+                    raise InputError(f"{path}: a face has fewer than three corners: {line!r}.")
                 corners += [(polygon[0], b, c) for b, c in pairwise(polygon[1:])]
             elif key == "mtllib":
                 libraries.append(rest.strip())

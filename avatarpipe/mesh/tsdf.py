@@ -1,8 +1,8 @@
 """Depth maps to one closed, coloured surface: truncated signed distances fused on a grid, then marching cubes.
 
 After Curless and Levoy 1996, "A Volumetric Method for Building Complex Models from Range Images": near a measured
-surface the signed distances of all views are averaged; a voxel that any view sees through is empty; a voxel that views
-look at but none sees is inside. The last makes the surface close where no view looks. Alpha says what is background, so
+surface the signed distances of all views are averaged; a voxel that views see through is empty; a voxel that views look
+at but none sees is inside. The last makes the surface close where no view looks. Alpha says what is background, so
 the empty space around the subject is carved by its true outline.
 """
 
@@ -91,18 +91,25 @@ def _distances(depths, alphas, cameras, origin, shape, voxel, truncation, close)
 
 def _surface(values: np.ndarray, origin: np.ndarray, voxel: float):
     """Zero level of the grid; the border counts as empty, so that what the bounds cut is capped."""
-    known = np.isfinite(values)
-    closed = bool(known.all())
-    if closed:
-        values = np.pad(values, 1, constant_values=1.0)
-        origin = origin - voxel
-    mask = None if closed else known
     if not (np.nanmin(values) < 0 < np.nanmax(values)):
         raise InputError("depth fusion: no surface inside the bounds. Check the bounds and voxel.")
+    values = np.pad(values, 1, constant_values=1.0)
+    unknown = np.isnan(values)
+    values[unknown] = -1.0
     vertices, faces, _, _ = marching_cubes(
-        values, 0.0, gradient_direction="descent", allow_degenerate=False, mask=mask
+        values, 0.0, gradient_direction="descent", allow_degenerate=False
     )
-    return vertices.astype(np.float64) * voxel + origin, faces.astype(np.int64)
+    if unknown.any():
+        vertices, faces = _without_unknown(vertices, faces, unknown)
+    return vertices.astype(np.float64) * voxel + (origin - voxel), faces.astype(np.int64)
+
+
+def _without_unknown(vertices: np.ndarray, faces: np.ndarray, unknown: np.ndarray):
+    """Drop what lies between a known and an unknown voxel: a vertex sits on the grid edge between two voxels."""
+    low, high = np.floor(vertices).astype(int), np.ceil(vertices).astype(int)
+    made_up = unknown[tuple(low.T)] | unknown[tuple(high.T)]
+    kept, renumbered = np.unique(faces[~made_up[faces].any(axis=1)], return_inverse=True)
+    return vertices[kept], renumbered.reshape(-1, 3)
 
 
 def _vertex_colors(vertices, faces, depths, rgbs, alphas, cameras, tolerance) -> np.ndarray:

@@ -4,6 +4,8 @@ import numba
 import numpy as np
 
 BLOCK = 8  # voxels a side; blocks without a measured surface nearby are only carved
+EMPTY_WEIGHT = 0.1  # "empty here" says no more than that the distance is positive: little against a measured one
+MIN_EMPTY = 0.05  # share of its views that must see through a voxel; a stray hole in one must not hollow the inside
 
 
 @numba.njit(cache=True)
@@ -48,8 +50,9 @@ def mark_blocks(near, depths, pixel_to_world, origin, voxel, reach):
 def fuse(values, near, depths, alphas, projections, origin, voxel, truncation, hidden):
     """Fill `values` (X, Y, Z) with signed distances in units of the truncation, in [-1, 1], positive outside.
 
-    A voxel i lies at origin + voxel * i. Values are the mean over views, weighted by alpha and `_trust`; a voxel in no view
-    is empty, one that views look at but none measures gets `hidden`.
+    A voxel i lies at origin + voxel * i. Values are the mean over views, weighted by alpha and less the deeper behind a
+    view's surface, where the far side of a thin limb may lie (Bylow et al. 2013). A voxel in no view is empty; one that no
+    view measures and too few see through gets `hidden`.
     """
     for block in numba.prange(near.size):
         bx = block // (near.shape[1] * near.shape[2])
@@ -76,7 +79,7 @@ def fuse(values, near, depths, alphas, projections, origin, voxel, truncation, h
 
 @numba.njit(inline="always")
 def _fuse_voxel(x, y, z, carve_only, depths, alphas, projections, truncation, hidden):
-    total, weight, views = 0.0, 0.0, 0
+    total, weight, empty_weight, views, empty = 0.0, 0.0, 0.0, 0, 0
     for camera in range(depths.shape[0]):
         u, v, distance = _project(projections[camera], x, y, z)
         if not _in_view(u, v, distance, depths.shape[1], depths.shape[2]):
@@ -84,25 +87,20 @@ def _fuse_voxel(x, y, z, carve_only, depths, alphas, projections, truncation, hi
         views += 1
         surface, confidence = _sample(depths[camera], alphas[camera], u, v, truncation)
         offset = (surface - distance) / truncation if surface > 0 else 1.0
-        confidence *= _trust(offset)
-        if offset < -1.0:
-            continue  # behind the surface: this view cannot tell
-        if carve_only:
-            return np.float32(1.0)
-        total += confidence * min(offset, 1.0)
-        weight += confidence
-    if weight > 0:
-        return np.float32(total / weight)
-    return np.float32(1.0) if views == 0 else hidden
-
-
-@numba.njit(inline="always")
-def _trust(offset):
-    """Weight of one view's distance: less the deeper behind its surface, where the far side of a thin limb may lie
-    (Bylow et al. 2013), and little for "empty here", which says no more than that the distance is positive."""
-    if offset >= 1.0:
-        return 0.1
-    return 1.0 + min(offset, 0.0)
+        if offset >= 1.0:
+            empty += 1
+            empty_weight += EMPTY_WEIGHT * confidence
+            if carve_only and empty >= MIN_EMPTY * depths.shape[0]:
+                return np.float32(1.0)
+        elif offset > -1.0:  # else behind the surface: this view cannot tell
+            confidence *= 1.0 + min(offset, 0.0)
+            total += confidence * offset
+            weight += confidence
+    if views == 0:
+        return np.float32(1.0)
+    if empty >= MIN_EMPTY * views:
+        total, weight = total + empty_weight, weight + empty_weight
+    return np.float32(total / weight) if weight > 0 else hidden
 
 
 @numba.njit(inline="always")
