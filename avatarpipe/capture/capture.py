@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +131,13 @@ class Capture:
     ) -> np.ndarray:
         """All images of a split at one frame: (C, H, W, 3) float32 images, (C, H, W) float32 masks or uint8 label maps."""
         names = self.cameras(split).names
+        read = partial(self._read, kind, frame=frame)
+        first = read(names[0]) if names else np.empty(0, np.float32)
+        stacked = np.empty((len(names), *first.shape), first.dtype)
         with ThreadPoolExecutor(workers) as pool:
-            return np.stack(list(pool.map(lambda name: self._read(kind, name, frame), names)))
+            for index, image in enumerate(pool.map(read, names)):
+                stacked[index] = image
+        return stacked
 
     def scan(self, frame: str | int = 0):
         """The scanned Mesh of a frame, or None where the capture has none."""
@@ -184,7 +189,7 @@ class Capture:
             path, "Ground truth under the garment exists for test cameras of synthetic subjects."
         )
 
-    def _read(self, kind: str, camera: str | int, frame: str | int) -> np.ndarray:
+    def _read(self, kind: str, camera: str | int, frame: str | int = 0) -> np.ndarray:
         path = self.image_path(kind, camera, frame)
         image = _READERS[kind](path)
         _check_size(image.shape[:2], self._all_cameras, path)

@@ -43,7 +43,7 @@ def test_sapiens_labels_by_a_network_that_knows_the_colours(pipeline, tmp_path):
 
 def test_a_missing_checkpoint_leaves_nothing_behind(pipeline, tmp_path):
     out = tmp_path / "segment" / "capture.json"
-    with pytest.raises(InputError, match="resources/sapiens/sapiens_1b.*no such file"):
+    with pytest.raises(InputError, match=r"resources/sapiens/sapiens_1b.*no such file"):
         run(Segment(pipeline.rendered, out, "sapiens"))
     assert not out.parent.exists()
 
@@ -54,13 +54,15 @@ def test_an_unlabelled_scan(pipeline, tmp_path):
     unlabelled = pipeline.rendered.with_name("unlabelled.json")
     unlabelled.write_text(json.dumps(document))
     out = tmp_path / "segment" / "capture.json"
-    with pytest.raises(InputError, match="its scan has no labels. Segment with provider sapiens"):
+    with pytest.raises(InputError, match=r"its scan has no labels\. Segment with provider sapiens"):
         run(Segment(unlabelled, out))
     assert not out.exists()
 
 
 def test_a_capture_that_was_not_rendered(pipeline, tmp_path):
-    with pytest.raises(InputError, match="this capture has no cameras yet; run `avatarpipe render`"):
+    with pytest.raises(
+        InputError, match="this capture has no cameras yet; run `avatarpipe render`"
+    ):
         run(Segment(pipeline.normalized, tmp_path / "segment" / "capture.json"))
 
 
