@@ -1,5 +1,7 @@
 """The avatar in its canonical space, layers apart and together, and in poses that nobody captured."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -14,24 +16,39 @@ from avatarpipe.evaluation.tiles import picture_grid
 from avatarpipe.evaluation.turntable import panels
 from avatarpipe.gaussians.cloud import GaussianCloud
 
-# Joints of the body pose that a pose turns, about (x, y, z) in degrees: x swings forward and back (a knee bends with +,
-# a thigh lifts with -), z raises and lowers an arm that hangs along the x axis.
+
+@dataclass(frozen=True)
+class NovelPose:
+    """Angles in degrees about (x, y, z) of some body joints, and from where the pose is best seen.
+
+    x swings a leg (forward with -) or bends a knee (with +); z raises or lowers an arm, which rests along the x axis.
+    """
+
+    azimuth_deg: float
+    joints: dict[str, tuple[float, float, float]]
+
+
 NOVEL_POSES = {
-    "T-pose": {},
-    "A-pose": {"left_shoulder": (0, 0, -45), "right_shoulder": (0, 0, 45)},
-    "walking": {
-        "left_hip": (-32, 0, 3), "left_knee": (14, 0, 0), "right_hip": (22, 0, -3), "right_knee": (30, 0, 0),
-        "right_ankle": (10, 0, 0), "left_shoulder": (0, 30, -68), "right_shoulder": (0, 38, 68),
-        "left_elbow": (0, -18, 0), "right_elbow": (0, 35, 0),
-    },
-    "reaching up": {
-        "left_hip": (-4, 0, 8), "right_hip": (4, 0, -8), "left_shoulder": (0, -10, 62),
-        "right_shoulder": (0, 0, 40), "right_elbow": (0, 70, 0), "spine1": (-4, 10, 0), "spine3": (-4, 12, 3),
-        "head": (-10, 10, 0),
-    },
+    "T-pose": NovelPose(20, {}),
+    "A-pose": NovelPose(20, {"left_shoulder": (0, 0, -45), "right_shoulder": (0, 0, 45)}),
+    "walking": NovelPose(
+        60,
+        {
+            "left_hip": (-34, 0, 2), "left_knee": (12, 0, 0), "right_hip": (20, 0, -2), "right_knee": (24, 0, 0),
+            "right_ankle": (14, 0, 0), "left_shoulder": (0, 38, -70), "right_shoulder": (0, 34, 70),
+            "left_elbow": (0, -14, 0), "right_elbow": (0, 38, 0), "spine2": (2, 6, 0),
+        },
+    ),
+    "waving": NovelPose(
+        20,
+        {
+            "left_hip": (0, 0, 6), "right_hip": (0, 0, -4), "left_shoulder": (0, -12, 18),
+            "left_elbow": (0, 0, 62), "right_shoulder": (0, 8, 62), "right_elbow": (0, 30, 0),
+            "spine3": (0, 6, -4), "head": (-2, 8, 4),
+        },
+    ),
 }  # fmt: skip
 _VIEWS = {"front": 0.0, "back": 180.0}
-_FRONT_LEFT = 25.0
 
 
 def novel_params(captured: BodyParams, joints: dict[str, tuple], names: list[str]) -> BodyParams:
@@ -59,28 +76,18 @@ def canonical_figure(avatar: Avatar, height: int = 440, device="cpu") -> Figure:
 def novel_pose_figure(
     avatar: Avatar, joint_names: list[str], height: int = 440, device="cpu"
 ) -> Figure:
-    """A column for each of NOVEL_POSES, a row for the composite and for the first layer, seen from the front left."""
-    shown = panels(avatar)[:2]
-    posed = [
-        novel_params(avatar.captured, joints, joint_names).to(device)
-        for joints in NOVEL_POSES.values()
-    ]
+    """A column for each of NOVEL_POSES, a row for the composite and for the first layer, all at one scale."""
+    shown, poses = panels(avatar)[:2], list(NOVEL_POSES.values())
+    posed = [novel_params(avatar.captured, pose.joints, joint_names).to(device) for pose in poses]
     clouds = {
         caption: [avatar.pose(p, layers).to(device) for p in posed] for caption, layers in shown
     }
-    composites = clouds[shown[0][0]]
-    aspect = min(0.95, max(_aspect(cloud) for cloud in composites))
-    cameras = [framed_orbit([cloud], [_FRONT_LEFT], height, aspect=aspect) for cloud in composites]
+    cameras = framed_orbit(clouds[shown[0][0]], [pose.azimuth_deg for pose in poses], height)
     images = {
-        caption: [_images(cloud, view)[0] for cloud, view in zip(row, cameras, strict=True)]
+        caption: [_images(cloud, cameras[index])[0] for index, cloud in enumerate(row)]
         for caption, row in clouds.items()
     }
     return picture_grid(images, list(NOVEL_POSES), "New poses of the captured shape")
-
-
-def _aspect(cloud: GaussianCloud) -> float:
-    cameras = framed_orbit([cloud], [_FRONT_LEFT], 1000)
-    return cameras.width / cameras.height
 
 
 def _images(cloud: GaussianCloud, cameras: Cameras) -> list[np.ndarray]:

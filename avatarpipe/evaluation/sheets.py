@@ -85,9 +85,8 @@ def contact_sheet(views: list[Compared], layer_names: tuple[str, ...], across: i
     lines = -(-len(views) // across)
     height, width = views[0].error.shape
     tile = 15.0 / (4 * across)
-    tiling = Tiling(
-        lines, 4 * across, tile, tile * height / width, row_gap=0.6, top=0.6, bottom=0.85
-    )
+    shape = (lines, 4 * across, tile, tile * height / width)
+    tiling = Tiling(*shape, row_gap=0.6, top=0.6, bottom=0.85, block=4)
     with styled():
         figure = Figure(figsize=tiling.size)
         for place, view in enumerate(views):

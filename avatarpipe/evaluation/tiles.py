@@ -23,18 +23,23 @@ class Tiling:
     right: float = 0.1
     top: float = 0.1
     bottom: float = 0.1
+    block: int = 1000
+    """After so many columns comes a gap five times as wide."""
 
     @property
     def size(self) -> tuple[float, float]:
         """(width, height) of the whole figure."""
-        across = self.columns * self.width + (self.columns - 1) * self.gap + self.left + self.right
+        across = self.corner_x(self.columns - 1) + self.width + self.right
         down = self.rows * self.height + (self.rows - 1) * self.row_gap + self.top + self.bottom
         return across, down
 
     def corner(self, row: int, column: int) -> tuple[float, float]:
         """(x, y) of a tile's top left corner, from the figure's bottom left."""
-        x = self.left + column * (self.width + self.gap)
-        return x, self.size[1] - self.top - row * (self.height + self.row_gap)
+        return self.corner_x(column), self.size[1] - self.top - row * (self.height + self.row_gap)
+
+    def corner_x(self, column: int) -> float:
+        """x of a column's left edge."""
+        return self.left + column * (self.width + self.gap) + column // self.block * 4 * self.gap
 
     def axes(self, figure: Figure, row: int, column: int) -> Axes:
         """Empty axes that fill a tile, without ticks or frame."""

@@ -14,7 +14,7 @@ from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.evaluation.style import INK, PAPER
 from avatarpipe.files import atomic_file
 
-FRAMES, HEIGHT, SECONDS = 48, 440, 4.8
+FRAMES, HEIGHT, SECONDS = 40, 440, 4.8
 LIMIT_BYTES = 3_000_000
 _CAPTION = 34
 
