@@ -26,14 +26,18 @@ rule extract_mesh:
         mem_mb=8000,
         runtime=60,
     params:
+        garment=config["garment"],
         voxel=config["mesh"]["voxel"],
+        size=config["mesh"]["size"],
     shell:
         """
         take_gpu
         python -m avatarpipe.steps.extract_mesh \
             --avatar {input.avatar:q} \
             --capture {input.capture:q} \
+            --garment {params.garment} \
             --voxel {params.voxel} \
+            --size {params.size} \
             --out {output.mesh:q} \
             2>&1 | tee {log:q}
         """

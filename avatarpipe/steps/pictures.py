@@ -17,6 +17,7 @@ from avatarpipe.body.model import JOINT_NAMES
 from avatarpipe.capture.capture import Capture
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.curves import plot_curves
+from avatarpipe.evaluation.page import save_picture_page
 from avatarpipe.evaluation.poses import canonical_figure, novel_pose_figure
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.sheets import compare_views, contact_sheet
@@ -30,7 +31,7 @@ from avatarpipe.tables import read_table
 
 @dataclass(frozen=True)
 class Options:
-    """Beside the manifest: turntable.webp, views.png, canonical.png, poses.png, and with curves curves.png."""
+    """Beside the manifest: turntable.webp, turntable.html, views.png, canonical.png, poses.png, and with curves curves.png."""
 
     avatar: Path
     """Folder of the avatar, or its avatar.json."""
@@ -59,11 +60,12 @@ def run(options: Options) -> None:
     folder = options.out.parent
     frames = turntable(avatar, tracked, device=device)
     save_animation(frames, folder / "turntable.webp")
+    save_picture_page(folder / "turntable.webp", folder / "turntable.html", f"turntable of {avatar.subject}")
     compared = compare_views(avatar, capture, options.split, options.views, options.garment, device)
     save_figure(contact_sheet(compared, avatar.layer_names), folder / "views.png")
     save_figure(canonical_figure(avatar, device=device), folder / "canonical.png")
     save_figure(novel_pose_figure(avatar, JOINT_NAMES, device=device), folder / "poses.png")
-    names = ["turntable.webp", "views.png", "canonical.png", "poses.png"]
+    names = ["turntable.webp", "turntable.html", "views.png", "canonical.png", "poses.png"]
     if options.curves:
         save_figure(plot_curves(_read_curves(options.curves)), folder / "curves.png")
         names.append("curves.png")

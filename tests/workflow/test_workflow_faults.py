@@ -40,7 +40,7 @@ def test_a_killed_training_goes_on_where_it_was(done, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     checkpoints = done.folder / OUTER / "checkpoints"
-    wait_for(lambda: len(list(checkpoints.glob("*.safetensors"))) > 0, process)
+    wait_for(lambda: len(list(checkpoints.glob("[0-9]*"))) > 0, process)
     kill_hard(process)
     assert not (done.folder / target).exists()
 

@@ -26,17 +26,17 @@ def test_the_default_table_holds():
 
 def test_absent_columns_and_empty_cells_get_their_defaults(tmp_path):
     subjects = read_subjects(
-        table(tmp_path, "subject dataset source gender", "a synthetic 7 male", "b synthetic 8"), SCHEMA
+        table(tmp_path, "subject dataset source gender frames", "a synthetic 7 male 0", "b synthetic 8 male"),
+        SCHEMA,
     )
-    assert subjects.at["a", "gender"] == "male"
-    assert subjects.at["b", "gender"] == "neutral"
     assert subjects.at["b", "frames"] == "0"
+    assert subjects.at["b", "methods"] == "layered"
     assert subjects.at["b", "prompt"] == ""
 
 
 def test_cells_stay_text_and_comments_are_skipped(tmp_path):
     subjects = read_subjects(
-        table(tmp_path, "#a_comment", "subject dataset source", "", "007 synthetic 007"), SCHEMA
+        table(tmp_path, "#a_comment", "subject dataset source gender", "", "007 synthetic 007 male"), SCHEMA
     )
     assert subjects.at["007", "source"] == "007"
 
@@ -44,19 +44,21 @@ def test_cells_stay_text_and_comments_are_skipped(tmp_path):
 @pytest.mark.parametrize(
     ("row", "column", "says"),
     [
-        ("../evil synthetic 7", "subject", "letters, digits"),
-        (".. synthetic 7", "subject", "letters, digits"),
-        ("a/b synthetic 7", "subject", "letters, digits"),
-        ("$(reboot) synthetic 7", "subject", "letters, digits"),
-        ("-rf synthetic 7", "subject", "letters, digits"),
+        ("../evil synthetic 7 male", "subject", "letters, digits"),
+        (".. synthetic 7 male", "subject", "letters, digits"),
+        ("a/b synthetic 7 male", "subject", "letters, digits"),
+        ("$(reboot) synthetic 7 male", "subject", "letters, digits"),
+        ("-rf synthetic 7 male", "subject", "letters, digits"),
         ("a\nb synthetic 7", "subject", "row"),
-        ("tables synthetic 7", "subject", "none of the names"),
-        ("body synthetic 7", "subject", "none of the names"),
-        ("x" * 65 + " synthetic 7", "subject", "1 to 64"),
-        ("a thuman9 7", "dataset", "4d-dress"),
-        ("a synthetic seven", "source", "seed"),
-        ("a synthetic -7", "source", "seed"),
-        ("a synthetic 7 other", "gender", "neutral, male or female"),
+        ("tables synthetic 7 male", "subject", "none of the names"),
+        ("body synthetic 7 male", "subject", "none of the names"),
+        ("x" * 65 + " synthetic 7 male", "subject", "1 to 64"),
+        ("a thuman9 7 male", "dataset", "4d-dress"),
+        ("a synthetic seven male", "source", "seed"),
+        ("a synthetic -7 male", "source", "seed"),
+        ("a synthetic 7 other", "gender", "male or female"),
+        ("a synthetic 7 neutral", "gender", "whose body and clothes"),
+        ("a synthetic 7", "row", "'gender' is a required property"),
         ("a 4d-dress 00122/Inner/Take8 male x", "frames", "whole number"),
         ("a 4d-dress 00122/Inner male 11", "source", "SUBJECT/OUTFIT/SEQUENCE"),
         ("a synthetic 7 male 3", "frames", "only frame"),
@@ -67,25 +69,29 @@ def test_cells_stay_text_and_comments_are_skipped(tmp_path):
     ],
 )
 def test_a_bad_cell_is_named(tmp_path, row, column, says):
-    path = table(tmp_path, "subject dataset source gender frames methods", "ok synthetic 1", row)
+    path = table(tmp_path, "subject dataset source gender frames methods", "ok synthetic 1 male", row)
     with pytest.raises(InputError) as caught:
         read_subjects(path, SCHEMA)
     message = str(caught.value)
     assert f"{path}, line 3" in message
     if "\n" not in row:
-        assert f"column '{column}'" in message
+        assert (column if column == "row" else f"column '{column}'") in message
         assert says in message
 
 
 def test_a_missing_source_is_named(tmp_path):
     with pytest.raises(InputError, match=r"line 2 \(subject 'a'\).*'source'"):
-        read_subjects(table(tmp_path, "subject dataset source", "a synthetic"), SCHEMA)
+        read_subjects(table(tmp_path, "subject dataset gender source", "a synthetic male"), SCHEMA)
 
 
 @pytest.mark.parametrize("second", ["ada", "ADA"])
 def test_a_duplicate_subject_names_both_lines(tmp_path, second):
     path = table(
-        tmp_path, "subject dataset source", "ada synthetic 1", "bob synthetic 2", f"{second} synthetic 3"
+        tmp_path,
+        "subject dataset source gender",
+        "ada synthetic 1 male",
+        "bob synthetic 2 male",
+        f"{second} synthetic 3 male",
     )
     with pytest.raises(InputError, match=r"line 4, column 'subject'.*already on line 2"):
         read_subjects(path, SCHEMA)
@@ -94,9 +100,9 @@ def test_a_duplicate_subject_names_both_lines(tmp_path, second):
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        ("subject dataset source colour", "unknown column 'colour'"),
-        ("subject dataset", "missing column 'source'"),
-        ("subject dataset source source", "repeated column 'source'"),
+        ("subject dataset source gender colour", "unknown column 'colour'"),
+        ("subject dataset gender", "missing column 'source'"),
+        ("subject dataset source gender source", "repeated column 'source'"),
     ],
 )
 def test_a_bad_header_is_named(tmp_path, header, says):
@@ -105,9 +111,9 @@ def test_a_bad_header_is_named(tmp_path, header, says):
 
 
 def test_too_many_cells_and_an_empty_table_are_errors(tmp_path):
-    with pytest.raises(InputError, match="line 2: 4 cells"):
-        read_subjects(table(tmp_path, "subject dataset source", "a synthetic 1 male"), SCHEMA)
+    with pytest.raises(InputError, match="line 2: 5 cells"):
+        read_subjects(table(tmp_path, "subject dataset source gender", "a synthetic 1 male x"), SCHEMA)
     with pytest.raises(InputError, match="no subject"):
-        read_subjects(table(tmp_path, "subject dataset source"), SCHEMA)
+        read_subjects(table(tmp_path, "subject dataset source gender"), SCHEMA)
     with pytest.raises(InputError, match="no such file"):
         read_subjects(tmp_path / "absent.tsv", SCHEMA)
