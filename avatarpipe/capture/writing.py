@@ -1,5 +1,6 @@
 """A capture, written: everything else first, the manifest last, all of it or nothing."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
 from avatarpipe.errors import InputError
 from avatarpipe.tables import write_table
+
+_DRAFT = ".partial-"
 
 
 def write_frames(
@@ -35,14 +38,16 @@ def publishing(manifest_path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; if the block succeeds, what it holds moves beside `manifest_path`, the manifest last.
 
     The old manifest goes first, so that a manifest in place always speaks of what lies beside it; if the block fails
-    nothing has changed. Entries of other names in the folder are left alone.
+    nothing has changed. Entries of other names in the folder are left alone, but for what a killed run left of its draft.
     """
     manifest_path = Path(manifest_path)
     if manifest_path.suffix != ".json":
         raise InputError(f"{manifest_path}: the output is a manifest; its name must end in .json.")
     folder = manifest_path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".partial-", dir=folder) as name:
+    for leftover in folder.glob(f"{_DRAFT}*"):
+        shutil.rmtree(leftover)
+    with TemporaryDirectory(prefix=_DRAFT, dir=folder) as name:
         draft = Path(name)
         yield draft
         manifest_path.unlink(missing_ok=True)

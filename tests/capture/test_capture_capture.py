@@ -173,6 +173,13 @@ def test_publishing_replaces_whole_folders_and_leaves_strangers(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"capture.json", "images", "notes.txt"}
 
 
+def test_what_a_killed_run_left_is_cleared(tmp_path):
+    (tmp_path / ".partial-abc" / "images").mkdir(parents=True)
+    with publishing(tmp_path / "capture.json") as draft:
+        (draft / "capture.json").write_text("{}")
+    assert [file.name for file in tmp_path.iterdir()] == ["capture.json"]
+
+
 def test_publishing_takes_a_manifest(tmp_path):
     with pytest.raises(InputError, match=r"must end in \.json"), publishing(tmp_path / "out"):
         pass
