@@ -33,7 +33,7 @@ from avatarpipe.body.free.vertex_order import smplx_order
 from avatarpipe.files import atomic_file
 
 BETA_COLUMNS, EXPRESSION_COLUMNS, POSE_COLUMNS = 300, 100, 486
-_STEP = 2.0**-21  # lengths are rounded to half a micrometre: the file is small and the same everywhere
+_STEP = 2.0**-21  # lengths are rounded to half a micrometre: it makes the file small
 _BATCH = 40
 
 
@@ -72,7 +72,7 @@ def build_body(gender: str, sources: Sources | None = None) -> dict[str, np.ndar
         "shapedirs": _shapedirs(space.directions[order], smiles[order]),
         "posedirs": np.zeros((len(order), 3, POSE_COLUMNS)),
         "J_regressor": regressor[:, order],
-        "kintree_table": np.stack([np.where(PARENTS < 0, 2**32 - 1, PARENTS), np.arange(55)]).astype(np.uint32),
+        "kintree_table": np.stack([PARENTS % 2**32, np.arange(len(PARENTS))]).astype(np.uint32),
         "weights": weights[order],
         "vt": sources.topology.uvs,
         "ft": sources.topology.uv_triangles.astype(np.uint32),
@@ -99,7 +99,17 @@ def _shape_space(sources: Sources, population: Population) -> ShapeSpace:
         vertices, places = to_tpose(sources.rig, skeleton, body, rig_weights)
         people.append(vertices.astype(np.float32))
         joints.append(places)
-    return learn_shapes(np.concatenate(people), np.concatenate(joints), population.traits)
+    everybody = np.concatenate(people)
+    stature = np.ptp(everybody[:, :, 1], axis=1)
+    volume = np.array([_volume(person, sources.topology.triangles) for person in everybody])
+    traits = {"stature": stature, "corpulence": volume / stature**2}
+    return learn_shapes(everybody, np.concatenate(joints), traits | population.traits)
+
+
+def _volume(vertices: np.ndarray, triangles: np.ndarray) -> float:
+    """Volume enclosed by a closed surface: the sum of signed tetrahedra to the origin."""
+    a, b, c = vertices[triangles].transpose(1, 0, 2).astype(np.float64)
+    return float((a * np.cross(b, c)).sum() / 6)
 
 
 def _reference(sources: Sources) -> tuple[np.ndarray, np.ndarray]:
@@ -128,10 +138,10 @@ def _rounded(lengths: np.ndarray) -> np.ndarray:
 def _toe_weights(sources: Sources) -> dict[str, np.ndarray]:
     rig, kept = sources.rig, sources.topology.kept
     toes = {name: f"{name[:4]}.{name[-1]}" for name in rig.names if name.startswith("toe")}
-    return {
-        toe: rig.weights[kept][:, [rig.names.index(bone) for bone in toes if toes[bone] == toe]].sum(1)
-        for toe in set(toes.values())
-    }
+    weights = {toe: np.zeros(len(kept)) for toe in toes.values()}
+    for bone, toe in toes.items():
+        weights[toe] += rig.weights[kept, rig.names.index(bone)]
+    return weights
 
 
 def _face_keys(sources: Sources) -> dict[str, np.ndarray]:

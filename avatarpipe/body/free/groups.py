@@ -3,6 +3,8 @@
 Skin regions come from the UV masks that ship with the data (lips, ears, nails, ...), the rest from geometry.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image
 
@@ -19,7 +21,6 @@ _MASKS = {
     "fingernails": "fingernails", "toenails": "toenails",
 }  # fmt: skip
 _IRIS_RADIUS = 0.0062
-_PUPIL_RADIUS = 0.0026
 _LIMB_PARTS = {
     "collar": "torso", "shoulder": "{}_upper_arm", "elbow": "{}_forearm", "wrist": "{}_hand",
     "hip": "{}_thigh", "knee": "{}_shin", "ankle": "{}_foot", "foot": "{}_foot", "eye": "head",
@@ -27,7 +28,7 @@ _LIMB_PARTS = {
 
 
 def _part_of_joint(joint: str) -> str:
-    trunk = {"pelvis": "hips", "spine1": "torso", "spine2": "torso", "spine3": "torso", "jaw": "head"}
+    trunk = {"pelvis": "hips", "jaw": "head"} | {f"spine{k}": "torso" for k in (1, 2, 3)}
     side, _, rest = joint.partition("_")
     if not rest:
         return trunk.get(joint, joint)
@@ -43,7 +44,9 @@ def vertex_parts(weights: np.ndarray, groups: dict[str, np.ndarray]) -> np.ndarr
     return parts
 
 
-def vertex_groups(template, weights, eyes, joints, uv_of_vertex, brow_lines) -> dict[str, np.ndarray]:
+def vertex_groups(
+    template, weights, eyes, joints, uv_of_vertex, brow_lines
+) -> dict[str, np.ndarray]:
     """Group name -> sorted vertex indices.
 
     uv_of_vertex (V, 2); brow_lines: two (5, 3) polylines along the brows.
@@ -56,7 +59,6 @@ def vertex_groups(template, weights, eyes, joints, uv_of_vertex, brow_lines) -> 
         front = ball & (template[:, 2] > template[ball, 2].mean())
         groups[f"{side}_eye"] = ball
         groups[f"{side}_iris"] = front & (off_axis < _IRIS_RADIUS)
-        groups[f"{side}_pupil"] = front & (off_axis < _PUPIL_RADIUS)
     head = weights[:, [INDEX["head"], INDEX["jaw"]]].sum(1) > 0.5
     skin = head & ~eyes & ~groups["mouth_inside"]
     groups["brows"] = skin & (_distance_to_lines(template, brow_lines) < 0.0045)
@@ -76,7 +78,7 @@ def _masked(name: str, uvs: np.ndarray) -> np.ndarray:
 
 def _distance_to_lines(points: np.ndarray, lines: list[np.ndarray]) -> np.ndarray:
     nearest = np.full(len(points), np.inf)
-    for start, end in ((a, b) for line in lines for a, b in zip(line[:-1], line[1:], strict=True)):
+    for start, end in ((a, b) for line in lines for a, b in pairwise(line)):
         along = (points - start) @ (end - start) / ((end - start) @ (end - start))
         foot = start + np.clip(along, 0, 1)[:, None] * (end - start)
         nearest = np.minimum(nearest, np.linalg.norm(points - foot, axis=1))
@@ -87,7 +89,9 @@ def _behind_hairline(template: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Above a hairline that runs from the forehead past the temples and behind the ears to the nape."""
     eye = joints[INDEX["left_eye"]]
     back = eye[2] - template[:, 2]
-    line = np.interp(back, [-0.02, 0.03, 0.055, 0.085, 0.115, 0.16], [0.075, 0.062, 0.045, 0.0, -0.035, -0.05])
+    line = np.interp(
+        back, [-0.02, 0.03, 0.055, 0.085, 0.115, 0.16], [0.075, 0.062, 0.045, 0.0, -0.035, -0.05]
+    )
     return template[:, 1] > eye[1] + line
 
 

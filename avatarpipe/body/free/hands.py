@@ -13,25 +13,37 @@ _MIRROR = np.tile([1.0, -1.0, -1.0], 15)
 _THUMB_BEND = np.array([0.42, 0.85, -0.30])
 _THUMB_OPPOSE = np.array([0.90, 0.25, 0.0])
 # degrees of the three joints of a relaxed finger
-_RELAXED = {"index": (10, 18, 10), "middle": (14, 24, 13), "ring": (17, 27, 15), "pinky": (18, 26, 15)}
+_RELAXED = {
+    "index": (10, 18, 10),
+    "middle": (14, 24, 13),
+    "ring": (17, 27, 15),
+    "pinky": (18, 26, 15),
+}
 _FAN = {"index": 1.0, "middle": 0.25, "ring": -0.45, "pinky": -1.0}
 
 
 def relaxed_pose() -> np.ndarray:
     """(45,) left-hand pose of a hand at rest."""
     pose = {finger: [(0, 0, -np.radians(a)) for a in bends] for finger, bends in _RELAXED.items()}
-    pose["thumb"] = [np.radians(12) * _THUMB_OPPOSE, np.radians(6) * _THUMB_BEND, np.radians(10) * _THUMB_BEND]
+    pose["thumb"] = [
+        np.radians(12) * _THUMB_OPPOSE,
+        np.radians(6) * _THUMB_BEND,
+        np.radians(10) * _THUMB_BEND,
+    ]
     return np.concatenate([np.ravel(pose[finger]) for finger in FINGERS])
 
 
 def hand_space(seed: int = 11) -> dict[str, np.ndarray]:
-    """hands_meanl/r (45,) and hands_componentsl/r (45, 45), orthonormal rows, largest variance first."""
+    """hands_meanl/r (45,) and hands_componentsl/r (45, 45), orthonormal rows.
+
+    Largest variance first; a positive coefficient closes the hand more than it opens it.
+    """
     mean = relaxed_pose()
     offsets = _sample_offsets(np.random.default_rng(seed))
     values, vectors = np.linalg.eigh(offsets.T @ offsets)
     components = vectors[:, np.argsort(values)[::-1]].T
-    largest = np.abs(components).argmax(1)
-    components *= np.sign(components[np.arange(45), largest])[:, None]
+    bending = -components[:, 2::3].sum(1)
+    components *= np.where(bending < 0, -1.0, 1.0)[:, None]
     return {
         "hands_meanl": mean,
         "hands_meanr": mean * _MIRROR,

@@ -10,8 +10,12 @@ _FINGER_NUMBER = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
 NAMES = JOINT_NAMES
 PARENTS = np.array(
     [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15]
-    + [p for wrist, first in ((20, 25), (21, 40)) for j in range(first, first + 15, 3)
-       for p in (wrist, j, j + 1)]
+    + [
+        p
+        for wrist, first in ((20, 25), (21, 40))
+        for j in range(first, first + 15, 3)
+        for p in (wrist, j, j + 1)
+    ]
 )
 INDEX = {name: i for i, name in enumerate(NAMES)}
 

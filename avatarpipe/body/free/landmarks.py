@@ -49,9 +49,19 @@ def _ibug_order() -> np.ndarray:
     right = {name: [(-x, y) for x, y in spots] for name, spots in left.items()}
     nose = right["nose_base"][:0:-1] + left["nose_base"]
     right_eye = [right["eye"][k] for k in (3, 2, 1, 0, 5, 4)]
-    lips = [spot for ring in ("lip_outer", "lip_inner") for spot in _mouth_ring(left[ring], right[ring])]
+    lips = [
+        spot for ring in ("lip_outer", "lip_inner") for spot in _mouth_ring(left[ring], right[ring])
+    ]
     return np.array(
-        [*right["brow"][::-1], *left["brow"], *left["bridge"], *nose, *right_eye, *left["eye"], *lips]
+        [
+            *right["brow"][::-1],
+            *left["brow"],
+            *left["bridge"],
+            *nose,
+            *right_eye,
+            *left["eye"],
+            *lips,
+        ]
     )
 
 
@@ -78,7 +88,9 @@ def contour(reference: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
     return faces, np.array([[barycentric for _, barycentric in row] for row in hits])
 
 
-def _slice(corners: np.ndarray, x: float, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _slice(
+    corners: np.ndarray, x: float, height: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outermost skin around the head at one height, from straight ahead to the frontal outline at x."""
     axis = np.array([0.0, height, _HEAD_AXIS_DEPTH])
     towards = np.array([[0.0, 0.0, -1.0]])
@@ -119,6 +131,8 @@ def cast_rays(
         if len(hit) == 0:
             raise ValueError(f"no surface along {direction} from {origin}")
         best = hit[t[hit].argmin() if which == "nearest" else t[hit].argmax()]
-        found.append((best, [1 - u[best] - v[best], u[best], v[best]], origin + t[best] * direction))
+        found.append(
+            (best, [1 - u[best] - v[best], u[best], v[best]], origin + t[best] * direction)
+        )
     faces, barycentric, points = zip(*found, strict=True)
     return np.array(faces), np.array(barycentric), np.array(points)

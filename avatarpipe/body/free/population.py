@@ -8,10 +8,11 @@ from avatarpipe.body.free.assets import local_changes, read_target, target_folde
 from avatarpipe.body.free.macros import macro_targets, macro_weights
 
 GENDERS = ("neutral", "male", "female")
+# Phenotypes that get betas of their own, after stature and corpulence; gender grows towards female.
 TRAITS = {
-    "neutral": ("height", "weight", "muscle", "gender"),  # gender grows towards female
-    "male": ("height", "weight", "muscle", "proportions"),
-    "female": ("height", "weight", "muscle", "proportions"),
+    "neutral": ("gender", "muscle"),
+    "male": ("muscle", "proportions"),
+    "female": ("muscle", "proportions"),
 }
 PEOPLE = 240
 # Local changes: standard deviation of their coefficients (1 is the target in full).
@@ -67,14 +68,14 @@ def _paired_normals(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_traits(gender: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Phenotypes of PEOPLE adults; means give average statures of 1.77, 1.64 and 1.70 m."""
+    """Phenotypes of PEOPLE adults; the means make men of 1.77 m, women of 1.64 m and both of 1.70 m."""
     sex = {"male": 0.0, "female": 1.0, "neutral": 0.5}[gender]
     middle = {
         "gender": (sex, 0.28 if gender == "neutral" else 0.06),
         "age": (0.70, 0.03),
         "muscle": ({"male": 0.60, "female": 0.50, "neutral": 0.55}[gender], 0.13),
-        "weight": (0.50, 0.20),
-        "height": ({"male": 0.36, "female": 0.34, "neutral": 0.35}[gender], 0.06),
+        "weight": ({"male": 0.52, "female": 0.58, "neutral": 0.55}[gender], 0.24),
+        "height": ({"male": 0.372, "female": 0.370, "neutral": 0.366}[gender], 0.06),
         "proportions": (0.35, 0.08),
         "cupsize": (0.45, 0.15),
         "firmness": (0.60, 0.12),

