@@ -114,7 +114,9 @@ def outcome(fields: dict, kind: str, device: str) -> dict[str, np.ndarray]:
     """Images and gradients of a reference scene, by name."""
     leaves = leaves_on(fields, device)
     cameras = orbit([5, 30], [0, 120], 2.2, 50, 120, 104)
-    rendering = render(GaussianCloud(**leaves, kind=kind), cameras, (0.2, 0.5, 0.9), near=1.6, far=2.6)
+    rendering = render(
+        GaussianCloud(**leaves, kind=kind), cameras, (0.2, 0.5, 0.9), near=1.6, far=2.6
+    )
     weighted_sum(vars(rendering)).backward()
     images = {name: getattr(rendering, name).detach() for name in IMAGES}
     gradients = {f"gradient of {name}": leaf.grad for name, leaf in leaves.items()}
@@ -152,7 +154,9 @@ def check_reference(path: Path, device: str) -> bool:
             other = expected[f"{scene}/{name}"]
             gradient = name.startswith("gradient")
             norm = np.linalg.norm(other) if gradient else 1.0
-            error = np.linalg.norm(value - other) / norm if gradient else np.abs(value - other).max()
+            error = (
+                np.linalg.norm(value - other) / norm if gradient else np.abs(value - other).max()
+            )
             many = np.quantile(np.abs(value - other), 0.999)
             agrees = error < 1e-2 if gradient else many < 1e-3
             good &= bool(agrees)
@@ -164,7 +168,9 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     cuda = torch.cuda.is_available()
-    parser.add_argument("--device", choices=("cpu", "cuda"), nargs="+", help="default: all there are")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), nargs="+", help="default: all there are"
+    )
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--out", type=Path, help="folder for renderer.json and renderer.md")
     parser.add_argument("--write-reference", type=Path)

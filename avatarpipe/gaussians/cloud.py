@@ -75,7 +75,9 @@ class GaussianCloud:
         """One cloud of all Gaussians in order; kinds and fields must agree (ValueError)."""
         if not clouds:
             raise ValueError("nothing to concatenate: the list of clouds is empty")
-        present = [tuple(f.name for f in fields(c) if getattr(c, f.name) is not None) for c in clouds]
+        present = [
+            tuple(f.name for f in fields(c) if getattr(c, f.name) is not None) for c in clouds
+        ]
         if len(set(present)) > 1 or len({cloud.kind for cloud in clouds}) > 1:
             raise ValueError("clouds to concatenate differ in kind or in colors, sh, features")
         names = [name for name in TENSORS if getattr(clouds[0], name) is not None]

@@ -6,7 +6,7 @@ the tile lists and sums the rows in list order, so there are no races and two ru
 Per pixel (Kerbl et al. 2023, eq. 3): w_i = alpha_i T_i, T_{i+1} = T_i (1 - alpha_i), stopping before
 T falls to 1e-4, alphas at most 0.999 and those under 1/255 skipped. alpha_i = opacity exp(-q/2) with q
 the smaller of s.s and 2 d.d, the low-pass filter of 2DGS (Huang et al. 2024, eq. 11). Distortion is
-the L1 form of mip-NeRF 360: sum_ij w_i w_j |z_i - z_j|. Channel 0 is the depth of the centre.
+the L1 form of mip-NeRF 360: sum_ij w_i w_j |z_i - z_j|. Depths are those of the centres.
 """
 
 import math
@@ -21,7 +21,7 @@ ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32
 ALPHA_MIN, ALPHA_MAX = np.float32(1 / 255), np.float32(0.999)
 T_MIN = np.float32(1e-4)
 HUGE = np.float32(3e38)
-GEOMETRY = 12  # gradient columns before the channels: rays 9, centre 2, opacity 1
+GEOMETRY = 16  # gradient columns before the channels: rays 9, centre 2, opacity, depth, 3 unused
 
 
 @njit(cache=True, fastmath=FAST, inline="always")
@@ -42,17 +42,30 @@ def _meet(rays, dx, dy, lowpass):
     return sx, sy, inverse, on_disc, True
 
 
+@njit(cache=True, fastmath=FAST, inline="always")
+def _add(into, factor, values, count):
+    """into += factor * values, four at a time; count is a multiple of four."""
+    for k in range(0, count, 4):
+        v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
+        r0, r1, r2, r3 = into[k], into[k + 1], into[k + 2], into[k + 3]
+        into[k] = r0 + factor * v0
+        into[k + 1] = r1 + factor * v1
+        into[k + 2] = r2 + factor * v2
+        into[k + 3] = r3 + factor * v3
+
+
 @njit(cache=True, fastmath=FAST)
 def _forward_tile(splats, ids, box, out, last, middle):
     """Composite the splats `ids` (front to back) into the pixels of `box`; out holds the images."""
-    rays, anchors, boxes, opacities, channels, lowpass = splats
-    image, trans, distortion, median = out
+    rays, anchors, boxes, reach, opacities, depths, channels, lowpass = splats
+    image, depth_sum, trans, distortion, median = out
     left = (box[1] - box[0]) * (box[3] - box[2])
     for i in range(len(ids)):
         if left == 0:
             break
         m = ids[i]
-        ray, opacity, depth = rays[m], opacities[m], channels[m, 0]
+        ray, shade = rays[m], channels[m]
+        opacity, depth, limit = opacities[m], depths[m], reach[m]
         for y in range(max(box[2], boxes[m, 2]), min(box[3], boxes[m, 3])):
             dy = np.float32(y) + HALF - anchors[m, 1]
             for x in range(max(box[0], boxes[m, 0]), min(box[1], boxes[m, 1])):
@@ -61,6 +74,8 @@ def _forward_tile(splats, ids, box, out, last, middle):
                     continue
                 dx = np.float32(x) + HALF - anchors[m, 0]
                 squared = _meet(ray, dx, dy, lowpass)[3]
+                if squared > limit:
+                    continue
                 alpha = min(ALPHA_MAX, opacity * math.exp(-HALF * squared))
                 if alpha < ALPHA_MIN:
                     continue
@@ -70,10 +85,10 @@ def _forward_tile(splats, ids, box, out, last, middle):
                     left -= 1
                     continue
                 weight = alpha * t
-                gone = image[y, x, 0]
+                gone = depth_sum[y, x]
                 distortion[y, x] += TWO * weight * (depth * (ONE - t) - gone)
-                for k in range(channels.shape[1]):
-                    image[y, x, k] += weight * channels[m, k]
+                depth_sum[y, x] = gone + weight * depth
+                _add(image[y, x], weight, shade, len(shade))
                 if t > HALF:
                     median[y, x] = depth
                     middle[y, x] = i
@@ -96,99 +111,122 @@ def _tile_box(tile, width, height):
 
 @njit(cache=True, parallel=True, fastmath=FAST)
 def composite_forward(splats, offsets, ids, work, out, last, middle):
-    """Fill out = image (C, H, W, K), transmittance, distortion, median depth (C, H, W), and the list
-    positions of the last and of the median splat of each pixel (C, H, W), counted within its tile.
+    """Fill out = image (C, H, W, K), summed depth, transmittance, distortion, median depth (C, H, W),
+    and the list positions of the last and of the median splat of each pixel (C, H, W) in its tile.
 
-    splats: rays (M, 3, 3), anchors (M, 2), boxes (M, 4), opacities (M,), channels (M, K), lowpass.
+    splats: rays (M, 3, 3), anchors (M, 2), boxes (M, 4), reach (M,), opacities (M,), depths (M,),
+    channels (M, K) with K a multiple of four, lowpass.
     work: tiles to do, an order that balances the threads. Images come zeroed, transmittance as ones.
     """
-    image, trans, distortion, median = out
+    image, depth_sum, trans, distortion, median = out
     height, width = trans.shape[1:]
     for w in prange(len(work)):
         tile = work[w]
-        camera, box = _tile_box(tile, width, height)
-        images = image[camera], trans[camera], distortion[camera], median[camera]
+        c, box = _tile_box(tile, width, height)
+        images = image[c], depth_sum[c], trans[c], distortion[c], median[c]
         mine = ids[offsets[tile] : offsets[tile + 1]]
-        _forward_tile(splats, mine, box, images, last[camera], middle[camera])
+        _forward_tile(splats, mine, box, images, last[c], middle[c])
+
+
+@njit(cache=True, fastmath=FAST, inline="always")
+def _dot_add(values, other, into, factor, count):
+    """values . other, while into += factor * other, four at a time."""
+    total = ZERO
+    for k in range(0, count, 4):
+        v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
+        o0, o1, o2, o3 = other[k], other[k + 1], other[k + 2], other[k + 3]
+        r0, r1, r2, r3 = into[k], into[k + 1], into[k + 2], into[k + 3]
+        total += (v0 * o0 + v1 * o1) + (v2 * o2 + v3 * o3)
+        into[k] = r0 + factor * o0
+        into[k + 1] = r1 + factor * o1
+        into[k + 2] = r2 + factor * o2
+        into[k + 3] = r3 + factor * o3
+    return total
 
 
 @njit(cache=True, fastmath=FAST)
 def _backward_tile(splats, ids, box, out, last, middle, grads, rows):
-    """Gradients of the list entries `ids` from those of the pixels in `box`, into rows (I, 12 + K)."""
-    rays, anchors, boxes, opacities, channels, lowpass = splats
-    image, trans = out
-    v_image, v_alpha, v_distortion, v_median = grads
-    count = channels.shape[1]
-    left = np.empty((TILE, TILE), np.float32)  # transmittance in front of the splat behind
+    """Gradients of the list entries `ids` from those of the pixels in `box`, into rows (I, 16 + K)."""
+    depth_image, trans = out
+    left = np.zeros((TILE, TILE), np.float32)  # transmittance in front of the splat behind
     behind = np.zeros((TILE, TILE), np.float32)  # sum over splats behind of weight * value
-    depth_sum = np.empty((TILE, TILE), np.float32)  # sum of weight * depth up to this splat
+    depth_sum = np.zeros((TILE, TILE), np.float32)  # sum of weight * depth up to this splat
     top = -1
     for y in range(box[2], box[3]):
         for x in range(box[0], box[1]):
             left[y - box[2], x - box[0]] = trans[y, x]
-            depth_sum[y - box[2], x - box[0]] = image[y, x, 0]
+            depth_sum[y - box[2], x - box[0]] = depth_image[y, x]
             top = max(top, last[y, x])
+    state = left, behind, depth_sum
     for i in range(top, -1, -1):
-        m = ids[i]
-        ray, opacity, depth, row = rays[m], opacities[m], channels[m, 0], rows[i]
-        for y in range(max(box[2], boxes[m, 2]), min(box[3], boxes[m, 3])):
-            dy = np.float32(y) + HALF - anchors[m, 1]
-            for x in range(max(box[0], boxes[m, 0]), min(box[1], boxes[m, 1])):
-                if i > last[y, x]:
-                    continue
-                dx = np.float32(x) + HALF - anchors[m, 0]
-                sx, sy, inverse, squared, disc = _meet(ray, dx, dy, lowpass)
-                falloff = math.exp(-HALF * squared)
-                alpha = min(ALPHA_MAX, opacity * falloff)
-                if alpha < ALPHA_MIN:
-                    continue
-                ty, tx = y - box[2], x - box[0]
-                ratio = ONE / (ONE - alpha)
-                t = left[ty, tx] * ratio
-                left[ty, tx] = t
-                weight = alpha * t
-                value = ZERO
-                for k in range(count):
-                    value += channels[m, k] * v_image[y, x, k]
-                    row[GEOMETRY + k] += weight * v_image[y, x, k]
-                if i == middle[y, x]:
-                    row[GEOMETRY] += v_median[y, x]
-                bent = v_distortion[y, x]
-                if bent != ZERO:
-                    total, upto = ONE - trans[y, x], ONE - t + weight
-                    sums = TWO * (depth * upto - depth_sum[ty, tx])
-                    value += TWO * bent * (sums + image[y, x, 0] - depth * total)
-                    depth_sum[ty, tx] -= weight * depth
-                    row[GEOMETRY] += TWO * weight * bent * (upto + ONE - t - total)
-                slope = value * t
-                slope -= ratio * (behind[ty, tx] - trans[y, x] * v_alpha[y, x])
-                behind[ty, tx] += weight * value
-                if opacity * falloff > ALPHA_MAX:
-                    continue
-                row[11] += falloff * slope
-                pull = -alpha * slope  # d loss / d (squared / 2)
-                if disc:
-                    gx, gy = pull * sx * inverse, pull * sy * inverse
-                    gz = -(gx * sx + gy * sy)
-                    row[0] += gx
-                    row[1] += gy
-                    row[2] += gz
-                    row[3] += dx * gx
-                    row[4] += dx * gy
-                    row[5] += dx * gz
-                    row[6] += dy * gx
-                    row[7] += dy * gy
-                    row[8] += dy * gz
-                else:
-                    row[9] -= pull * lowpass * dx
-                    row[10] -= pull * lowpass * dy
+        _backward_splat(splats, ids[i], i, box, out, last, middle, grads, state, rows[i])
+
+
+@njit(cache=True, fastmath=FAST)
+def _backward_splat(splats, m, i, box, out, last, middle, grads, state, row):
+    """The gradient row of splat m, entry i of its tile; moves the tile's state to the one in front."""
+    rays, anchors, boxes, reach, opacities, depths, channels, lowpass = splats
+    depth_image, trans = out
+    v_image, v_depth, v_alpha, v_distortion, v_median = grads
+    left, behind, depth_sum = state
+    ray, shade, v_shade = rays[m], channels[m], row[GEOMETRY:]
+    opacity, depth, limit = opacities[m], depths[m], reach[m]
+    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = ZERO
+    u = v = v_opacity = v_z = ZERO
+    for y in range(max(box[2], boxes[m, 2]), min(box[3], boxes[m, 3])):
+        dy = np.float32(y) + HALF - anchors[m, 1]
+        for x in range(max(box[0], boxes[m, 0]), min(box[1], boxes[m, 1])):
+            if i > last[y, x]:
+                continue
+            dx = np.float32(x) + HALF - anchors[m, 0]
+            sx, sy, inverse, squared, disc = _meet(ray, dx, dy, lowpass)
+            if squared > limit:
+                continue
+            falloff = math.exp(-HALF * squared)
+            alpha = min(ALPHA_MAX, opacity * falloff)
+            if alpha < ALPHA_MIN:
+                continue
+            ty, tx = y - box[2], x - box[0]
+            ratio = ONE / (ONE - alpha)
+            t = left[ty, tx] * ratio
+            left[ty, tx] = t
+            weight = alpha * t
+            value = _dot_add(shade, v_image[y, x], v_shade, weight, len(shade))
+            value += depth * v_depth[y, x]
+            v_z += weight * v_depth[y, x]
+            if i == middle[y, x]:
+                v_z += v_median[y, x]
+            bent = v_distortion[y, x]
+            if bent != ZERO:
+                total, upto = ONE - trans[y, x], ONE - t + weight
+                sums = TWO * (depth * upto - depth_sum[ty, tx])
+                value += TWO * bent * (sums + depth_image[y, x] - depth * total)
+                depth_sum[ty, tx] -= weight * depth
+                v_z += TWO * weight * bent * (upto + ONE - t - total)
+            slope = value * t - ratio * (behind[ty, tx] - trans[y, x] * v_alpha[y, x])
+            behind[ty, tx] += weight * value
+            if opacity * falloff > ALPHA_MAX:
+                continue
+            v_opacity += falloff * slope
+            pull = -alpha * slope  # d loss / d (squared / 2)
+            if disc:
+                gx, gy = pull * sx * inverse, pull * sy * inverse
+                gz = -(gx * sx + gy * sy)
+                a0, a1, a2 = a0 + gx, a1 + gy, a2 + gz
+                b0, b1, b2 = b0 + dx * gx, b1 + dx * gy, b2 + dx * gz
+                c0, c1, c2 = c0 + dy * gx, c1 + dy * gy, c2 + dy * gz
+            else:
+                u, v = u - pull * lowpass * dx, v - pull * lowpass * dy
+    row[0], row[1], row[2], row[3], row[4], row[5] = a0, a1, a2, b0, b1, b2
+    row[6], row[7], row[8], row[9], row[10] = c0, c1, c2, u, v
+    row[11], row[12] = v_opacity, v_z
 
 
 @njit(cache=True, parallel=True, fastmath=FAST)
 def composite_backward(splats, offsets, ids, work, first, out, last, middle, grads, rows):
-    """Gradient rows (entries of the worked tiles, 12 + K) of one camera's images.
+    """Gradient rows (entries of the worked tiles, 16 + K) of one camera's images.
 
-    out: image (H, W, K) and transmittance (H, W); grads: of image, alpha, distortion and median;
+    out: summed depth and transmittance (H, W); grads: of image, depth, alpha, distortion and median;
     rows come zeroed, one for each of the camera's list entries, which start at ids[first].
     """
     height, width = out[1].shape

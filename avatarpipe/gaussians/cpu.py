@@ -1,6 +1,8 @@
 """The CPU renderer: autograd functions over the Numba kernels."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 import numpy as np
@@ -16,9 +18,25 @@ LOWPASS = {"surfel": 2.0, "ellipsoid": 0.0}  # 2DGS's filter: 1 / sqrt(2) pixel
 _one_at_a_time = threading.Lock()  # Numba's thread pools may not be entered by two threads
 
 
+@contextmanager
+def _kernels() -> Iterator[None]:
+    """Run Numba kernels alone, on as many threads as torch uses.
+
+    Numba's first launch sets the thread count of the OpenMP runtime it shares with torch: put it back.
+    """
+    with _one_at_a_time:
+        threads = torch.get_num_threads()
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+
+
 def composite_cpu(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, near, far) -> tuple:
-    """Image (C, H, W, 7 + F) in the order depth, normal, rgb, features; alpha, distortion and median
-    depth (C, H, W); screen points (C, N, 2) and radii (C, N)."""
+    """Image (C, H, W, 6 + F) in the order normal, rgb, features; summed depth, alpha, distortion and
+    median depth (C, H, W); screen points (C, N, 2) and radii (C, N)."""
     count = len(viewmats)
     points = cloud.means.new_zeros(count, len(cloud), 2).requires_grad_(torch.is_grad_enabled())
     project = surfel_splats if cloud.kind == "surfel" else ellipsoid_splats
@@ -33,14 +51,14 @@ def composite_cpu(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, near
 
 
 def _channels(cloud: GaussianCloud, splats: Splats, viewmats: Tensor) -> Tensor:
-    """Depth, normal, colour and features (M, 7 + F) of each splat as its camera sees it."""
+    """Normal, colour and features (M, 6 + F) of each splat as its camera sees it."""
     if cloud.sh is None:
         (colors,) = rows(splats.gaussians, cloud.colors)
     else:
         sh, means = rows(splats.gaussians, cloud.sh, cloud.means)
         colors = sh_colors(sh, means - camera_centers(viewmats)[splats.cameras])
     extra = [] if cloud.features is None else rows(splats.gaussians, cloud.features)
-    return torch.cat([splats.depths[:, None], splats.normals, colors, *extra], dim=1)
+    return torch.cat([splats.normals, colors, *extra], dim=1)
 
 
 def surfel_splats(cloud: GaussianCloud, viewmats, Ks, size, near, far, points: Tensor) -> Splats:
@@ -48,8 +66,7 @@ def surfel_splats(cloud: GaussianCloud, viewmats, Ks, size, near, far, points: T
     gsplat's densification gradient."""
     arrays = [_array(x) for x in (cloud.means, cloud.quats, cloud.scales)]
     cameras = [_array(x).astype(np.float64) for x in (viewmats, Ks)]
-    with _one_at_a_time:
-        numba.set_num_threads(_threads())
+    with _kernels():
         radii = surfels.surfel_radii(*arrays, *cameras, *size, near, far)
     cams, gs = np.nonzero(radii.all(axis=2))
     leaves = cloud.means, cloud.quats, cloud.scales, points
@@ -61,8 +78,7 @@ def surfel_splats(cloud: GaussianCloud, viewmats, Ks, size, near, far, points: T
 class _ProjectSurfels(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, quats, scales, points, arrays, cameras, pairs):
-        with _one_at_a_time:
-            numba.set_num_threads(_threads())
+        with _kernels():
             outputs = surfels.surfel_forward(*arrays, *cameras, *pairs)
         ctx.saved = arrays, cameras, pairs, outputs[1]
         return tuple(torch.from_numpy(x) for x in outputs)
@@ -79,8 +95,7 @@ class _ProjectSurfels(torch.autograd.Function):
             moved = np.empty((edges[c + 1] - edges[c], 2), np.float32)
             inputs = *arrays, viewmats[c], Ks[c]
             shares = tuple(grad[span] for grad in grads)
-            with _one_at_a_time:
-                numba.set_num_threads(_threads())
+            with _kernels():
                 surfels.surfel_backward(inputs, (gs[span], centers[span]), shares, totals, moved)
             v_points[c, gs[span]] = moved
         means, quats, scales = torch.from_numpy(totals).split([3, 4, 3], dim=1)
@@ -90,24 +105,26 @@ class _ProjectSurfels(torch.autograd.Function):
 def composite(kind: str, splats: Splats, opacities: Tensor, channels: Tensor, count: int, size):
     """Images of `count` cameras of size (width, height).
 
-    opacities (M,) and channels (M, K), channel 0 being the depth, belong to the splats. Returns image
-    (C, H, W, K), alpha, distortion and median depth (C, H, W). Differentiable in all of these inputs,
-    in splats.rays and in splats.centers.
+    opacities (M,) and channels (M, K) belong to the splats. Returns image (C, H, W, K), summed depth,
+    alpha, distortion and median depth (C, H, W). Differentiable in opacities and channels and in the
+    splats' rays, centers and depths.
     """
     lists = _tile_lists(kind, splats, opacities, count, size)
-    inputs = splats.rays, splats.centers, opacities, channels
-    return _Composite.apply(*inputs, splats, lists, (LOWPASS[kind], count, size))
+    padded = torch.nn.functional.pad(channels, (0, -channels.shape[1] % 4))
+    inputs = splats.rays, splats.centers, opacities, splats.depths, padded
+    image, *others = _Composite.apply(*inputs, splats, lists, (LOWPASS[kind], count, size))
+    return image[..., : channels.shape[1]], *others
 
 
 def _tile_lists(kind: str, splats: Splats, opacities: Tensor, count: int, size) -> tuple:
-    """Pixel boxes (M, 4), list offsets, list entries, and the order in which to do the tiles."""
+    """Pixel boxes (M, 4) and reach (M,) of the splats, offsets and entries of the tile lists."""
     cameras = splats.cameras.numpy()
     order = np.lexsort((splats.depths.detach().numpy(), cameras))
     arrays = [_array(x) for x in (splats.rays, splats.anchors, splats.radii, opacities)]
-    boxes = tiles.pixel_boxes(*arrays, LOWPASS[kind], *size)
+    boxes, reach = tiles.pixel_boxes(*arrays, LOWPASS[kind], *size)
     across, down = (-(-side // tiles.TILE) for side in size)
     offsets, ids = tiles.tile_lists(boxes, cameras, order, across, down, count)
-    return boxes, offsets, ids
+    return boxes, reach, offsets, ids
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -123,47 +140,40 @@ def _balanced(counts: np.ndarray) -> np.ndarray:
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, rays, centers, opacities, channels, splats, lists, setting):
+    def forward(ctx, rays, centers, opacities, depths, channels, splats, lists, setting):
         lowpass, count, (width, height) = setting
-        boxes, offsets, ids = lists
-        arrays = _array(rays), _array(splats.anchors), boxes, _array(opacities), _array(channels)
-        image = np.zeros((count, height, width, channels.shape[1]), np.float32)
-        out = image, np.ones(image.shape[:3], np.float32), *np.zeros((2, *image.shape[:3]), np.float32)
-        last, middle = np.full((2, *image.shape[:3]), -1, np.int32)
-        with _one_at_a_time:
-            numba.set_num_threads(_threads())
+        boxes, reach, offsets, ids = lists
+        shading = [_array(x) for x in (opacities, depths, channels)]
+        packed = _array(rays), _array(splats.anchors), boxes, reach, *shading, np.float32(lowpass)
+        shape = count, height, width
+        image, trans = np.zeros((*shape, channels.shape[1]), np.float32), np.ones(shape, np.float32)
+        depth, distortion, median = np.zeros((3, *shape), np.float32)
+        last, middle = np.full((2, *shape), -1, np.int32)
+        with _kernels():
             work = _balanced(np.diff(offsets))
             if len(work):
-                packed = *arrays, np.float32(lowpass)
+                out = image, depth, trans, distortion, median
                 compositing.composite_forward(packed, offsets, ids, work, out, last, middle)
-        ctx.saved = arrays, offsets, ids, out[:2], last, middle, np.float32(lowpass)
-        ctx.set_materialize_grads(True)
-        alpha = torch.from_numpy(1 - out[1])
-        return torch.from_numpy(image), alpha, *map(torch.from_numpy, out[2:])
+        ctx.saved = packed, offsets, ids, (depth, trans), last, middle
+        return tuple(map(torch.from_numpy, (image, depth, 1 - trans, distortion, median)))
 
     @staticmethod
     def backward(ctx, *grads):
-        arrays, offsets, ids, (image, trans), last, middle, lowpass = ctx.saved
+        packed, offsets, ids, out, last, middle = ctx.saved
         grads = [_array(grad) for grad in grads]
-        totals = np.zeros((len(arrays[0]), compositing.GEOMETRY + image.shape[3]), np.float32)
-        tiles_each = (len(offsets) - 1) // len(image)
-        for c in range(len(image)):
-            span = offsets[c * tiles_each], offsets[(c + 1) * tiles_each]
-            if span[0] == span[1]:
+        width = compositing.GEOMETRY + grads[0].shape[3]
+        totals = np.zeros((len(packed[0]), width), np.float32)
+        each = (len(offsets) - 1) // len(last)
+        for c in range(len(last)):
+            first, end = offsets[c * each], offsets[(c + 1) * each]
+            if first == end:
                 continue
-            counts = np.diff(offsets[c * tiles_each : (c + 1) * tiles_each + 1])
-            rows = np.zeros((span[1] - span[0], totals.shape[1]), np.float32)
-            own = (image[c], trans[c]), last[c], middle[c], tuple(grad[c] for grad in grads), rows
-            with _one_at_a_time:
-                numba.set_num_threads(_threads())
-                work = _balanced(counts) + c * tiles_each
-                compositing.composite_backward((*arrays, lowpass), offsets, ids, work, span[0], *own)
-            compositing.sum_rows(ids[span[0] : span[1]], rows, totals)
+            work = _balanced(np.diff(offsets[c * each : (c + 1) * each + 1])) + c * each
+            rows = np.zeros((end - first, width), np.float32)
+            own = (out[0][c], out[1][c]), last[c], middle[c], tuple(grad[c] for grad in grads), rows
+            with _kernels():
+                compositing.composite_backward(packed, offsets, ids, work, first, *own)
+            compositing.sum_rows(ids[first:end], rows, totals)
         totals = torch.from_numpy(totals)
-        rays = totals[:, :9].reshape(-1, 3, 3)
-        return rays, totals[:, 9:11], totals[:, 11], totals[:, 12:], None, None, None
-
-
-def _threads() -> int:
-    """As many threads as torch uses: one setting for both."""
-    return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        rays, channels = totals[:, :9].reshape(-1, 3, 3), totals[:, compositing.GEOMETRY :]
+        return rays, totals[:, 9:11], totals[:, 11], totals[:, 12], channels, None, None, None

@@ -19,8 +19,8 @@ CHANNELS = (4, 8, 16, 32, 64, 128, 256, 512)  # what the rasteriser is compiled 
 
 
 def composite_cuda(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, near, far) -> tuple:
-    """Image (C, H, W, 7 + F) in the order depth, normal, rgb, features; alpha, distortion and median
-    depth (C, H, W); screen points (C, N, 2) and radii (C, N)."""
+    """Image (C, H, W, 6 + F) in the order normal, rgb, features; summed depth, alpha, distortion and
+    median depth (C, H, W); screen points (C, N, 2) and radii (C, N)."""
     prepare = _surfels if cloud.kind == "surfel" else _ellipsoids
     screen, transforms, normals, depths, radii, points, turn = prepare(
         cloud, viewmats, Ks, size, near, far
@@ -37,9 +37,9 @@ def composite_cuda(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, nea
     if turn is not None:
         normal = torch.einsum("cji,chwj->chwi", turn, normal)
     extra = 0 if cloud.features is None else cloud.features.shape[1]
-    image = torch.cat([image[..., -1:], normal, image[..., : 3 + extra]], dim=-1)
-    found = radii.amax(dim=-1)
-    return image, alpha[..., 0], distortion[..., 0], median[..., 0], points, found
+    depth, others = image[..., -1], (alpha[..., 0], distortion[..., 0], median[..., 0])
+    image = torch.cat([normal, image[..., : 3 + extra]], dim=-1)
+    return image, depth, *others, points, radii.amax(dim=-1)
 
 
 def _surfels(cloud, viewmats, Ks, size, near, far) -> tuple:
@@ -110,4 +110,6 @@ def _padded(colors: Tensor, depths: Tensor) -> Tensor:
     total = next((n for n in CHANNELS if n >= used), None)
     if total is None:
         raise ValueError(f"{used - 4} feature channels, at most {CHANNELS[-1] - 4} can be rendered")
-    return torch.cat([colors, colors.new_zeros(*depths.shape, total - used), depths[..., None]], dim=-1)
+    return torch.cat(
+        [colors, colors.new_zeros(*depths.shape, total - used), depths[..., None]], dim=-1
+    )

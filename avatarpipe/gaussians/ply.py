@@ -18,7 +18,14 @@ from avatarpipe.gaussians.harmonics import C0
 SURFEL_COMMENT = "comment gaussian_kind surfel"
 OPACITY_EDGE = 1e-6  # opacities are kept this far from 0 and 1 so that their logit is finite
 TINY_SCALE = 1e-12  # metres
-BYTES = {"float": "f4", "float32": "f4", "double": "f8", "float64": "f8", "uchar": "u1", "uint8": "u1"}
+BYTES = {
+    "float": "f4",
+    "float32": "f4",
+    "double": "f8",
+    "float64": "f8",
+    "uchar": "u1",
+    "uint8": "u1",
+}
 BYTES |= {"char": "i1", "int8": "i1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2"}
 BYTES |= {"int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4"}
 
@@ -49,7 +56,9 @@ def _columns(cloud: GaussianCloud) -> dict[str, np.ndarray]:
         _names("rot", 4): cloud.quats,
     }
     return {
-        name: values[:, i].float().numpy() for names, values in groups.items() for i, name in enumerate(names)
+        name: values[:, i].float().numpy()
+        for names, values in groups.items()
+        for i, name in enumerate(names)
     }
 
 
@@ -68,14 +77,21 @@ def load_ply(path) -> GaussianCloud:
     rest = sum(name.startswith("f_rest_") for name in rows.dtype.names)
     scales = _take(path, rows, _names("scale", 2 if surfel else 3)).exp()
     opacities = torch.sigmoid(_take(path, rows, ("opacity",)))[:, 0]
-    placed = _take(path, rows, ("x", "y", "z")), _take(path, rows, _names("rot", 4)), scales, opacities
+    placed = (
+        _take(path, rows, ("x", "y", "z")),
+        _take(path, rows, _names("rot", 4)),
+        scales,
+        opacities,
+    )
     kind = "surfel" if surfel else "ellipsoid"
     dc = _take(path, rows, _names("f_dc", 3))
     if rest == 0:
         return GaussianCloud(*placed, colors=dc * C0 + 0.5, kind=kind)
     if rest not in (9, 24, 45):
         raise InputError(f"{path}: {rest} f_rest properties, expected 0, 9, 24 or 45.")
-    bands = _take(path, rows, _names("f_rest", rest)).reshape(len(rows), 3, rest // 3).transpose(1, 2)
+    bands = (
+        _take(path, rows, _names("f_rest", rest)).reshape(len(rows), 3, rest // 3).transpose(1, 2)
+    )
     return GaussianCloud(*placed, sh=torch.cat([dc[:, None], bands], dim=1), kind=kind)
 
 
@@ -97,7 +113,9 @@ def _read(path: Path) -> tuple[np.ndarray, list[str]]:
     body = data[start + len(b"end_header\n") :]
     if len(body) < count * dtype.itemsize:
         need = count * dtype.itemsize
-        raise InputError(f"{path}: cut short, {len(body)} of {need} bytes of vertices. Write it again.")
+        raise InputError(
+            f"{path}: cut short, {len(body)} of {need} bytes of vertices. Write it again."
+        )
     return np.frombuffer(body, dtype, count), [line for line in lines if line.startswith("comment")]
 
 

@@ -83,7 +83,9 @@ def ellipsoid_screen(position: Tensor, covariances: Tensor, Ks: Tensor, size: tu
 
 def _clamped_slope(slope: Tensor, focal: Tensor, center: Tensor, size: int) -> Tensor:
     margin = 0.15 * size / focal
-    return torch.minimum(torch.maximum(slope, -center / focal - margin), (size - center) / focal + margin)
+    return torch.minimum(
+        torch.maximum(slope, -center / focal - margin), (size - center) / focal + margin
+    )
 
 
 def ellipsoid_rays(covariances: Tensor, shift: Tensor) -> Tensor:

@@ -55,7 +55,9 @@ def render(cloud: GaussianCloud, cameras, background=None, near=0.01, far=100.0)
     backend = _backend(cloud)
     rendering = _assemble(cloud, *backend(cloud, viewmats, Ks, (width, height), near, far))
     if background is not None:
-        rendering.rgb = rendering.rgb + (1 - rendering.alpha) * _background(background, rendering.rgb)
+        rendering.rgb = rendering.rgb + (1 - rendering.alpha) * _background(
+            background, rendering.rgb
+        )
     return rendering
 
 
@@ -74,11 +76,11 @@ def _backend(cloud: GaussianCloud):
 
 def _composite_nothing(cloud: GaussianCloud, viewmats, Ks, size, near, far) -> tuple:
     """Empty images, as of a cloud without Gaussians."""
-    channels = 7 + (0 if cloud.features is None else cloud.features.shape[1])
+    channels = 6 + (0 if cloud.features is None else cloud.features.shape[1])
     shape = len(viewmats), size[1], size[0]
     image = viewmats.new_zeros(*shape, channels)
     points = viewmats.new_zeros(len(viewmats), 0, 2)
-    return image, *viewmats.new_zeros(3, *shape), points, points[..., 0].int()
+    return image, *viewmats.new_zeros(4, *shape), points, points[..., 0].int()
 
 
 def _camera_tensors(cameras, cloud: GaussianCloud) -> tuple[Tensor, Tensor, int, int]:
@@ -108,14 +110,16 @@ def _check_values(cloud: GaussianCloud) -> None:
 def _background(background, rgb: Tensor) -> Tensor:
     color = torch.as_tensor(background, dtype=rgb.dtype, device=rgb.device)
     if color.shape not in ((3,), (len(rgb), 3)):
-        raise ValueError(f"background has shape {tuple(color.shape)}, expected (3,) or ({len(rgb)}, 3)")
+        raise ValueError(
+            f"background has shape {tuple(color.shape)}, expected (3,) or ({len(rgb)}, 3)"
+        )
     return color.reshape(-1, 1, 1, 3)
 
 
-def _assemble(cloud, image, alpha, distortion, median, points, radii) -> Rendering:
+def _assemble(cloud, image, depth, alpha, distortion, median, points, radii) -> Rendering:
     extra = 0 if cloud.features is None else cloud.features.shape[1]
-    depth, normals, rgb, features = image.split([1, 3, 3, extra], dim=-1)
-    alpha = alpha[..., None]
+    normals, rgb, features = image.split([3, 3, extra], dim=-1)
+    depth, alpha = depth[..., None], alpha[..., None]
     return Rendering(
         rgb=rgb,
         alpha=alpha,

@@ -52,34 +52,36 @@ def _tile_span(center, radius, size):
 @njit(cache=True)
 def _clip(low, high, first, last):
     """Pixels whose centres lie in [low, high], within [first, last)."""
-    start = max(first, int(math.ceil(max(low - 0.5 - MARGIN, -1.0))))
-    stop = min(last, int(math.floor(min(high - 0.5 + MARGIN, 1e6))) + 1)
+    start = max(first, math.ceil(max(low - 0.5 - MARGIN, -1.0)))
+    stop = min(last, math.floor(min(high - 0.5 + MARGIN, 1e6)) + 1)
     return start, stop
 
 
 @njit(cache=True)
 def pixel_boxes(rays, anchors, radii, opacities, lowpass, width, height):
-    """Rectangles (M, 4) of pixels x0, x1, y0, y1 (ends excluded) where alpha may reach 1/255.
+    """Rectangles (M, 4) of pixels x0, x1, y0, y1 (ends excluded) where alpha may reach 1/255, and
+    the squared distance (M,) in sigmas, a little generous, up to which it does.
 
     lowpass: inverse squared width of the screen-space filter around the anchor (2DGS: 2), 0 for none.
     """
-    boxes = np.zeros((len(rays), 4), np.int32)
+    boxes, reach = np.zeros((len(rays), 4), np.int32), np.zeros(len(rays), np.float32)
     for m in range(len(rays)):
         if opacities[m] * 255.0 < 0.999:
             continue
         squared = max(2.0 * math.log(opacities[m] * 255.0), 0.0) * 1.001 + 1e-4
+        reach[m] = squared
         x0, x1 = _tile_span(anchors[m, 0], radii[m, 0], width)
         y0, y1 = _tile_span(anchors[m, 1], radii[m, 1], height)
         dx, dy, half_x, half_y = _disc_box(rays[m], squared)
         if half_x >= 0:
-            reach = math.sqrt(squared / lowpass) if lowpass > 0 else 0.0
-            low, high = min(dx - half_x, -reach), max(dx + half_x, reach)
+            blur = math.sqrt(squared / lowpass) if lowpass > 0 else 0.0
+            low, high = min(dx - half_x, -blur), max(dx + half_x, blur)
             x0, x1 = _clip(anchors[m, 0] + low, anchors[m, 0] + high, x0, x1)
-            low, high = min(dy - half_y, -reach), max(dy + half_y, reach)
+            low, high = min(dy - half_y, -blur), max(dy + half_y, blur)
             y0, y1 = _clip(anchors[m, 1] + low, anchors[m, 1] + high, y0, y1)
         if x0 < x1 and y0 < y1:
             boxes[m] = x0, x1, y0, y1
-    return boxes
+    return boxes, reach
 
 
 @njit(cache=True)

@@ -128,14 +128,18 @@ def render_view(cloud, w2c, K, width, height, near, far, maps):
     return image, 1 - T, distortion, median, radii
 
 
-def render_reference(cloud, viewmats, Ks, width, height, background, near=0.01, far=100.0, maps=None):
+def render_reference(
+    cloud, viewmats, Ks, width, height, background, near=0.01, far=100.0, maps=None
+):
     """The fields of a Rendering as a dict, in the dtype of the cloud."""
     maps = {} if maps is None else maps
     views = [
         render_view(cloud, w2c, K, width, height, near, far, maps)
         for w2c, K in zip(viewmats, Ks, strict=True)
     ]
-    image, alpha, distortion, median, radii = (torch.stack(parts) for parts in zip(*views, strict=True))
+    image, alpha, distortion, median, radii = (
+        torch.stack(parts) for parts in zip(*views, strict=True)
+    )
     alpha = alpha[..., None]
     return {
         "rgb": image[..., 4:7] + (1 - alpha) * background,

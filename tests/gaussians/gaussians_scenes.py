@@ -61,14 +61,19 @@ SCENES = {
 
 def camera_tensors():
     """viewmats (3, 4, 4), Ks (3, 3, 3), width, height in float32."""
-    near, other = orbit([10, -20], [0], 1.5, 50, WIDTH, HEIGHT), orbit([5], [130], 1.4, 60, WIDTH, HEIGHT)
+    near, other = (
+        orbit([10, -20], [0], 1.5, 50, WIDTH, HEIGHT),
+        orbit([5], [130], 1.4, 60, WIDTH, HEIGHT),
+    )
     pairs = [views.tensors() for views in (near, other)]
     return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs]), WIDTH, HEIGHT
 
 
 def make_cloud(fields, kind, dtype=torch.float64, device="cpu"):
     """(cloud, leaves): the cloud of copies that require gradients."""
-    leaves = {k: v.float().to(dtype).to(device).detach().requires_grad_() for k, v in fields.items()}
+    leaves = {
+        k: v.float().to(dtype).to(device).detach().requires_grad_() for k, v in fields.items()
+    }
     return GaussianCloud(**leaves, kind=kind), leaves
 
 

@@ -32,11 +32,15 @@ def test_layout_is_that_of_3dgs(tmp_path):
     cloud = cloud_of("ellipsoid", sh=True)
     save_ply(cloud, tmp_path / "a.ply")
     vertex = PlyData.read(tmp_path / "a.ply")["vertex"]
-    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"] + [f"f_rest_{i}" for i in range(24)]
+    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"] + [
+        f"f_rest_{i}" for i in range(24)
+    ]
     names += ["opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
     assert [p.name for p in vertex.properties] == names
     assert {p.val_dtype for p in vertex.properties} == {"f4"}
-    np.testing.assert_allclose(vertex["f_rest_8"], cloud.sh[:, 1, 1])  # channel-major: green's first
+    np.testing.assert_allclose(
+        vertex["f_rest_8"], cloud.sh[:, 1, 1]
+    )  # channel-major: green's first
     np.testing.assert_allclose(np.exp(vertex["scale_2"]), cloud.scales[:, 2], rtol=1e-5)
     np.testing.assert_allclose(1 / (1 + np.exp(-vertex["opacity"])), cloud.opacities, rtol=1e-5)
     np.testing.assert_allclose(vertex["rot_0"], cloud.quats[:, 0])
@@ -52,7 +56,22 @@ def test_surfels_are_marked_and_have_two_scales(tmp_path):
 
 
 def test_a_2dgs_file_of_another_writer_is_read(tmp_path):
-    names = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3", "extra"]
+    names = [
+        "x",
+        "y",
+        "z",
+        "f_dc_0",
+        "f_dc_1",
+        "f_dc_2",
+        "opacity",
+        "scale_0",
+        "scale_1",
+        "rot_0",
+        "rot_1",
+        "rot_2",
+        "rot_3",
+        "extra",
+    ]
     rows = np.zeros(5, dtype=[(name, "<f8" if name == "x" else "<f4") for name in names])
     rows["x"], rows["rot_0"] = np.arange(5), 1
     PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(tmp_path / "b.ply")

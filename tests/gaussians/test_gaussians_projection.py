@@ -6,8 +6,8 @@ import pytest
 import torch
 from gaussians_scenes import camera_tensors, make_cloud, random_fields
 
-from avatarpipe.gaussians.harmonics import sh_basis
 from avatarpipe.gaussians.cpu import surfel_splats
+from avatarpipe.gaussians.harmonics import sh_basis
 from avatarpipe.gaussians.projection import BLUR, ellipsoid_splats
 from avatarpipe.gaussians.rotations import quats_to_matrices
 
@@ -36,7 +36,9 @@ def test_surfels_project_like_gsplat():
     seen = torch.zeros_like(radii[..., 0], dtype=torch.bool)
     seen[splats.cameras, splats.gaussians] = True
     assert torch.equal(seen, (radii > 0).all(-1)) and 100 < seen.sum() < seen.numel() * 0.9
-    assert ((pick(radii, splats) - splats.radii).abs() > 0).float().mean() < 0.01  # rounding of ceil
+    assert (
+        (pick(radii, splats) - splats.radii).abs() > 0
+    ).float().mean() < 0.01  # rounding of ceil
     torch.testing.assert_close(splats.centers, pick(centers, splats), rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(splats.depths, pick(depths, splats))
     assert_rays_invert(splats, pick(maps, splats))
@@ -81,6 +83,8 @@ def test_harmonics_equal_gsplat_and_are_orthonormal(count):
     generator = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(200_000, 3, generator=generator), dim=1)
     basis = sh_basis(directions, count)
-    torch.testing.assert_close(basis, reference_3d._eval_sh_bases_fast(count, directions), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        basis, reference_3d._eval_sh_bases_fast(count, directions), atol=1e-5, rtol=0
+    )
     gram = 4 * math.pi * basis.T @ basis / len(directions)
     assert (gram - torch.eye(count)).abs().max() < 0.03

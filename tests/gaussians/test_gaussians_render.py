@@ -1,5 +1,10 @@
 """The CPU renderer against a dense compositor in float64 with autograd."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from gaussians_reference import render_reference
@@ -27,7 +32,12 @@ def both(fields, kind):
     exact, exact_leaves = make_cloud(fields, kind)
     expected = render_reference(exact, viewmats.double(), Ks.double(), *size, BACKGROUND, **DEPTHS)
     cloud, leaves = make_cloud(fields, kind, torch.float32)
-    return expected, exact_leaves, render(cloud, (viewmats, Ks, *size), BACKGROUND.float(), **DEPTHS), leaves
+    return (
+        expected,
+        exact_leaves,
+        render(cloud, (viewmats, Ks, *size), BACKGROUND.float(), **DEPTHS),
+        leaves,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +177,7 @@ def test_bad_input_is_named():
     broken.means[3, 1] = float("nan")
     with pytest.raises(ValueError, match="means has 1 values"):
         render(broken, (viewmats, Ks, *size))
-    with pytest.raises(ValueError, match="expected torch.float32"):
+    with pytest.raises(ValueError, match=r"expected torch\.float32"):
         render(make_cloud(fields, "surfel")[0], (viewmats, Ks, *size))
     with pytest.raises(ValueError, match="background has shape"):
         render(cloud, (viewmats, Ks, *size), torch.zeros(4))
@@ -186,5 +196,21 @@ def test_depth_normals_of_a_tilted_plane():
     depth = -(eye @ normal) / (world @ normal)
     alpha = torch.full((1, 32, 40, 1), 0.5)
     found = depth_normals(depth[None, ..., None], alpha, Ks, viewmats)
-    torch.testing.assert_close(found[0, 1:-1, 1:-1], (0.5 * normal).expand(30, 38, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        found[0, 1:-1, 1:-1], (0.5 * normal).expand(30, 38, 3), atol=1e-4, rtol=0
+    )
     assert found[:, 0].abs().sum() == 0 and found[:, :, -1].abs().sum() == 0
+
+
+def test_rendering_leaves_torchs_thread_count_alone():
+    code = """
+import torch
+torch.set_num_threads(1)
+from gaussians_scenes import camera_tensors, make_cloud, random_fields
+from avatarpipe.gaussians.render import render
+render(make_cloud(random_fields(), "surfel", torch.float32)[0], camera_tensors())
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parents[1])])
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": paths})
