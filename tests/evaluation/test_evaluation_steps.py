@@ -1,5 +1,7 @@
 """The evaluate and pictures commands, files in, files out."""
 
+import base64
+
 import pytest
 import torch
 
@@ -101,7 +103,16 @@ def test_pictures_writes_its_manifest_last(avatar_file, post_capture, tmp_path, 
          "--out", str(out), "--device", "cpu"]
     )  # fmt: skip
     names = read_json(out)["pictures"]
-    assert set(names) == {"turntable.webp", "views.png", "canonical.png", "poses.png", "curves.png"}
+    assert set(names) == {
+        "turntable.webp",
+        "turntable.html",
+        "views.png",
+        "canonical.png",
+        "poses.png",
+        "curves.png",
+    }
     assert {path.name for path in out.parent.iterdir()} == {*names, "pictures.json"}
+    animation = base64.b64encode((out.parent / "turntable.webp").read_bytes()).decode()
+    assert animation in (out.parent / "turntable.html").read_text()
     ages = {path.name: path.stat().st_mtime_ns for path in out.parent.iterdir()}
     assert max(ages, key=ages.get) == "pictures.json"
