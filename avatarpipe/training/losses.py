@@ -1,7 +1,8 @@
 """Image losses on (C, H, W, 3) sRGB tensors, with optional per-pixel weights."""
 
+from functools import cache
+
 import torch
-import torch.nn.functional as F
 
 _C1, _C2 = 0.01**2, 0.03**2
 
@@ -12,26 +13,27 @@ def weighted_l1(image: torch.Tensor, target: torch.Tensor, weight: torch.Tensor 
     return (difference if weight is None else difference * weight).mean()
 
 
-def _window(device) -> torch.Tensor:
-    """(11,) normalised Gaussian, sigma 1.5 pixels."""
-    x = torch.arange(11, dtype=torch.float32, device=device) - 5
-    window = torch.exp(-(x**2) / (2 * 1.5**2))
-    return window / window.sum()
+@cache
+def _blur_matrix(size: int, device: torch.device) -> torch.Tensor:
+    """(size, size) banded matrix that blurs a line of pixels by an 11-wide Gaussian, sigma 1.5, zero outside."""
+    offsets = torch.arange(size, device=device)[:, None] - torch.arange(size, device=device)
+    window = torch.exp(-(offsets.float() ** 2) / (2 * 1.5**2))
+    total = torch.exp(-((torch.arange(11.0) - 5) ** 2) / (2 * 1.5**2)).sum()
+    return torch.where(offsets.abs() <= 5, window, 0.0) / total.to(device)
 
 
 def _blur(images: torch.Tensor) -> torch.Tensor:
-    """(B, 1, H, W) blurred by the window along both axes, zero padding."""
-    window = _window(images.device)
-    rows = F.conv2d(images, window.view(1, 1, 11, 1), padding=(5, 0))
-    return F.conv2d(rows, window.view(1, 1, 1, 11), padding=(0, 5))
+    """(..., H, W) blurred along both axes: two matrix products, several times faster than convolutions on a CPU."""
+    rows = _blur_matrix(images.shape[-2], images.device)
+    columns = _blur_matrix(images.shape[-1], images.device)
+    return rows @ images @ columns
 
 
 def ssim_map(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """(C, 3, H, W) structural similarity (Wang et al. 2004), Gaussian window 11, sigma 1.5, range 1."""
     x, y = (i.permute(0, 3, 1, 2) for i in (image, target))
     moments = torch.cat([x, y, x * x, y * y, x * y])
-    blurred = _blur(moments.flatten(0, 1)[:, None]).view_as(moments)
-    mx, my, xx, yy, xy = blurred.chunk(5)
+    mx, my, xx, yy, xy = _blur(moments).chunk(5)
     luminance = (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
     contrast = (2 * (xy - mx * my) + _C2) / (xx - mx * mx + yy - my * my + _C2)
     return luminance * contrast
