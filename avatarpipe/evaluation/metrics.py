@@ -1,4 +1,4 @@
-"""PSNR and SSIM of a rendering against a photograph, over the full frame or the foreground crop.
+"""PSNR and SSIM of a rendering against the ground truth, over the full frame or the foreground crop.
 
 Images are (H, W, 3) tensors of sRGB values in [0, 1]. Full frame: every pixel, the background (black, as the
 capture's images have it) included. Foreground crop: the smallest box that holds every pixel of the *ground truth* mask

@@ -20,7 +20,7 @@ def protocol(capture: Capture, splits: Sequence[str], garment: str, lpips: str) 
         "views": {split: len(capture.cameras(split)) for split in splits},
         "frames": len(capture.frame_names),
         "image_size": [size.width, size.height],
-        "background": "black, in photograph and rendering",
+        "background": "black, in ground truth and rendering",
         "full_frame": "every pixel",
         "crop": f"box of the ground truth mask > 0.5, grown by {CROP_MARGIN:g} of the longer image side",
         "psnr": "10 log10(1 / MSE) over pixels and channels, sRGB in [0, 1]; 100 dB at most",

@@ -1,4 +1,4 @@
-"""Held-out views in a row each: photograph, rendering, signed error, layers."""
+"""Held-out views: ground truth, rendering, signed error, layers."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from avatarpipe.evaluation.tiles import Tiling
 from avatarpipe.evaluation.views import image_scores, reference_labels
 
 ERROR_LIMIT = 0.2
-_COLUMNS = ("photograph", "rendering", "error", "layers")
+_COLUMNS = ("ground truth", "rendering", "error", "layers")
 
 
 @dataclass
@@ -64,7 +64,7 @@ def _compare(view: View, capture: Capture, garment: str | None, window) -> Compa
     rgb, alpha = view.rgb.numpy(), view.alpha.numpy()
     layers = layer_map(view.features, view.alpha).numpy()
     images = {
-        "photograph": on_paper(truth, mask),
+        "ground truth": on_paper(truth, mask),
         "rendering": on_paper(rgb, alpha),
         "layers": layer_colors(view.features.shape[-1])[layers],
     }
@@ -119,7 +119,7 @@ def _draw_view(figure: Figure, tiling: Tiling, row: int, first: int, view: Compa
 def _draw_scale(figure: Figure, tiling: Tiling, shown: AxesImage) -> None:
     place = figure.add_axes(tiling.share(0.4, 0.52, 5.0, 0.14))
     bar = figure.colorbar(shown, cax=place, orientation="horizontal", extend="both")
-    bar.set_label("error: rendering minus photograph, mean of r, g, b (sRGB)")
+    bar.set_label("error: rendering minus ground truth, mean of r, g, b (sRGB)")
 
 
 def _draw_legend(figure: Figure, layer_names: tuple[str, ...], outlined: bool) -> None:

@@ -24,8 +24,8 @@ def number(value: float) -> str:
 
 
 def spread(row) -> str:
-    """The mean, with its standard deviation where there is more than one value."""
-    return number(row.mean_) if row.count_ == 1 else f"{number(row.mean_)} ± {number(row.std_)}"
+    """The mean, with its standard deviation in two digits where there is more than one value."""
+    return number(row.mean_) if row.count_ == 1 else f"{number(row.mean_)} ± {row.std_:.2g}"
 
 
 def _readable(summary: pd.DataFrame) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def _readable(summary: pd.DataFrame) -> pd.DataFrame:
     readable["metric"] = [f"{name} {_arrow(name)}".strip() for name in readable["metric"]]
     readable["value"] = [spread(row) for row in rows.itertuples()]
     readable["unit"] = rows["unit"].fillna("").astype(str)
-    readable["values"] = rows["count_"].astype(str)
+    readable["n"] = rows["count_"].astype(str)
     return readable
 
 
@@ -56,7 +56,8 @@ def _line(cells) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-_STYLE = """<style>
+_HEAD = """<meta charset="utf-8">
+<style>
 .metrics { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; color: #1f2933; background: #fff; }
 .metrics th, .metrics td { padding: 4px 12px; text-align: left; border-bottom: 1px solid #e4e7eb; }
 .metrics thead th { border-bottom: 2px solid #9aa5b1; }
@@ -66,7 +67,7 @@ _STYLE = """<style>
 
 
 def to_html(summary: pd.DataFrame) -> str:
-    """The summary as an HTML fragment with its own style; a line parts one subject, stage and layer from the next."""
+    """The summary as an HTML fragment with its own style, which is also a page by itself; a line parts one subject, stage and layer from the next."""
     table = _readable(summary)
     head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
     body, previous = [], None
@@ -76,11 +77,11 @@ def to_html(summary: pd.DataFrame) -> str:
         previous = group
         body.append(f"<tr{mark}>{_cells(row)}</tr>")
     rows = "\n".join(body)
-    return f'{_STYLE}\n<table class="metrics"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>\n'
+    return f'{_HEAD}\n<table class="metrics"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>\n'
 
 
 def _cells(row) -> str:
-    numeric = {"value", "values"}
+    numeric = {"value", "n"}
     return "".join(
         f'<td class="n">{escape(text)}</td>' if name in numeric else f"<td>{escape(text)}</td>"
         for name, text in zip(row._fields, row, strict=True)

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import torch
 
 from avatarpipe.avatar import MANIFEST, Avatar
 from avatarpipe.body.model import Body
 from avatarpipe.capture.capture import Capture
-from avatarpipe.errors import InputError
+from avatarpipe.devices import chosen_device
 from avatarpipe.evaluation.hidden import hidden_rows
 from avatarpipe.evaluation.lpips import Lpips, missing_weights
 from avatarpipe.evaluation.penetration import TRUE_BODY, penetration_rows
@@ -70,7 +69,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Measure, then write the protocol, then the table."""
-    avatar, capture = Avatar.load(options.avatar), Capture.load(options.capture)
+    avatar = Avatar.load(options.avatar, chosen_device(options.device))
+    capture = Capture.load(options.capture)
     lpips, lpips_note = _lpips(options)
     rows = _rows(options, avatar, capture, lpips)
     table = tidy(rows, subject=capture.subject, method=options.method, stage=options.stage)
@@ -84,13 +84,13 @@ def run(options: Options) -> None:
 def _rows(
     options: Options, avatar: Avatar, capture: Capture, lpips: Lpips | None
 ) -> Iterator[dict]:
-    device = _device(options)
+    device = chosen_device(options.device)
     for split in options.splits:
         yield from composite_rows(avatar, capture, split, options.garment, lpips, tracked, device)
     if len(avatar.layer_names) > 1 and capture.has("hidden"):
         yield from hidden_rows(avatar, capture, "test", options.garment, tracked, device)
         if options.baseline_avatar:
-            baseline = Avatar.load(options.baseline_avatar)
+            baseline = Avatar.load(options.baseline_avatar, device)
             yield from hidden_rows(
                 baseline, capture, "test", options.garment, tracked, device, stage="baseline"
             )
@@ -120,18 +120,8 @@ def _lpips(options: Options) -> tuple[Lpips | None, str]:
         note = f"not computed, weights missing at {', '.join(map(str, missing))}"
         logging.info("lpips: %s", note)
         return None, note
-    net = Lpips(options.lpips_weights, options.lpips_net).to(_device(options))
+    net = Lpips(options.lpips_weights, options.lpips_net).to(chosen_device(options.device))
     return net, f"{options.lpips_net}, version 0.1, inputs in [-1, 1]"
-
-
-def _device(options: Options) -> str:
-    if options.device != "auto":
-        if options.device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(
-                f"--device {options.device}: this machine has no CUDA GPU; use cpu or auto."
-            )
-        return options.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _inputs(options: Options) -> dict[str, Path]:

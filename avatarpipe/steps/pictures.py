@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from avatarpipe.avatar import MANIFEST, Avatar
 from avatarpipe.body.model import JOINT_NAMES
 from avatarpipe.capture.capture import Capture
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.curves import plot_curves
+from avatarpipe.devices import chosen_device
 from avatarpipe.evaluation.page import save_picture_page
 from avatarpipe.evaluation.poses import canonical_figure, novel_pose_figure
 from avatarpipe.evaluation.progress import tracked
@@ -53,14 +52,14 @@ class Options:
 
 def run(options: Options) -> None:
     """Draw each picture, then write the manifest."""
-    avatar, capture = Avatar.load(options.avatar), Capture.load(options.capture)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(options.device)
+    avatar, capture = Avatar.load(options.avatar, device), Capture.load(options.capture)
     folder = options.out.parent
     frames = turntable(avatar, tracked, device=device)
     save_animation(frames, folder / "turntable.webp")
-    save_picture_page(folder / "turntable.webp", folder / "turntable.html", f"turntable of {avatar.subject}")
+    save_picture_page(
+        folder / "turntable.webp", folder / "turntable.html", f"turntable of {avatar.subject}"
+    )
     compared = compare_views(avatar, capture, options.split, options.views, options.garment, device)
     save_figure(contact_sheet(compared, avatar.layer_names), folder / "views.png")
     save_figure(canonical_figure(avatar, device=device), folder / "canonical.png")
