@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
-FAR = 0.12  # metres beyond which distances are not computed
+FAR = 0.07  # metres beyond which distances are not computed
 
 
 @dataclass
@@ -57,12 +57,17 @@ class Field:
         return field
 
 
-def distance_field(grid: Grid, samples: np.ndarray, normals: np.ndarray) -> Field:
-    """Distance to a dense (S, 3) sampling with unit normals: point to plane close by, point to point farther off."""
+def distance_field(
+    grid: Grid, samples: np.ndarray, normals: np.ndarray, where: np.ndarray | None = None
+) -> Field:
+    """Distance to a dense (S, 3) sampling with unit normals: point to plane close by, point to point farther off.
+
+    where: (S,) bool, samples around which distances are wanted; all by default.
+    """
     tree = cKDTree(samples)
-    near = _near(grid, samples)
+    near = _near(grid, samples if where is None else samples[where])
     points = grid.points(near)
-    length, nearest = tree.query(points, distance_upper_bound=FAR, workers=1)
+    length, nearest = tree.query(points, eps=0.05, distance_upper_bound=FAR)
     found = nearest < len(samples)
     near[near] = found
     points, length, nearest = points[found], length[found], nearest[found]
@@ -81,7 +86,8 @@ def _near(grid: Grid, samples: np.ndarray) -> np.ndarray:
     size = block * grid.spacing
     shape = [n // block + 1 for n in grid.shape]
     marked = np.zeros(shape, bool)
-    marked[tuple(((samples - grid.origin) / size).astype(int).T)] = True
+    cells = np.floor((samples - grid.origin) / size).astype(int)
+    marked[tuple(cells[((cells >= 0) & (cells < shape)).all(axis=1)].T)] = True
     reach = int(np.ceil(FAR / size))
     wide = (
         gaussian_filter(marked.astype(np.float32), reach / 2, truncate=2.0, mode="constant") > 1e-4
@@ -93,13 +99,18 @@ def _near(grid: Grid, samples: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True)
 def _fill_inside(distance, near):
-    """Points too deep inside to have been measured take the sign of their neighbours along y."""
+    """Points too deep inside to have been measured: those between two inner points of their column."""
     nx, ny, nz = distance.shape
     for i in range(nx):
         for k in range(nz):
-            for j in range(1, ny):
-                if not near[i, j, k] and distance[i, j - 1, k] < 0:
-                    distance[i, j, k] = distance[i, j - 1, k]
+            last = -1  # the latest measured point below
+            for j in range(ny):
+                if not near[i, j, k]:
+                    continue
+                if last >= 0 and distance[i, last, k] < 0 and distance[i, j, k] < 0:
+                    for between in range(last + 1, j):
+                        distance[i, between, k] = -FAR
+                last = j
 
 
 @numba.njit(cache=True)

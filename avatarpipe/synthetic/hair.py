@@ -15,8 +15,8 @@ from avatarpipe.synthetic.traits import Traits
 # Elevation of the hairline, degrees, at azimuths from the front (0) to the back (180).
 _AZIMUTHS = np.radians([0, 25, 45, 62, 80, 95, 112, 140, 180])
 _HAIRLINES = {
-    "cropped": np.radians([21, 23, 24, 16, -8, -8, -22, -40, -46]),
-    "short": np.radians([20, 22, 22, 12, -16, -12, -28, -44, -50]),
+    "cropped": np.radians([21, 23, 24, 16, -18, -20, -30, -42, -48]),
+    "short": np.radians([20, 22, 22, 12, -24, -26, -36, -46, -52]),
     "bob": np.radians([22, 23, 20, 8, -18, -26, -40, -50, -54]),
     "long": np.radians([22, 22, 19, 6, -20, -28, -40, -50, -54]),
 }

@@ -20,22 +20,18 @@ def light_layers(layers: Sequence[Layer], body: Layer, rays: int) -> None:
     """Set `shade` and `seen` of every layer.
 
     What is seen when everything is worn has the light of the whole; what is hidden has the light that falls on its layer
-    over the bare body, so that a layer taken off leaves plausible skin; the two are blended over a few vertices.
+    over the bare body, so that a layer taken off leaves plausible skin; the two blend where little is seen.
     """
     whole = _scene(layers)
     for layer in layers:
         alone = _scene([body] if layer is body else [body, layer])
         normals = _outward(layer)
         smooth = smoothing(layer.faces, len(layer.vertices))
-        worn_sky, layer.seen = _sky(whole, layer.vertices, normals, rays)
-        own_sky, _ = _sky(alone, layer.vertices, normals, rays)
-        plain = smoothstep(
-            worn_sky, 0.02, 0.16
-        )  # 0 for what only a few rays find, through a collar
-        share = plain
-        for _ in range(10):
-            share = np.maximum(plain, smooth @ share)
-        sky = share * worn_sky + (1.0 - share) * own_sky
+        sky, layer.seen = _sky(whole, layer.vertices, normals, rays)
+        share = smoothstep(sky, 0.02, 0.16)  # 0 for what only a few rays find, through a collar
+        hidden = share < 1.0
+        own_sky, _ = _sky(alone, layer.vertices[hidden], normals[hidden], rays)
+        sky[hidden] = share[hidden] * sky[hidden] + (1.0 - share[hidden]) * own_sky
         for _ in range(3):
             sky = smooth @ sky
         layer.shade = _shade(sky, normals)

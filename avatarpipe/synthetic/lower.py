@@ -12,16 +12,16 @@ from avatarpipe.synthetic.noise import bump, noise, ridges, smoothstep
 from avatarpipe.synthetic.sheets import smoothing
 from avatarpipe.synthetic.traits import Traits
 
-_SKIRT_END, _TROUSER_END = 0.88, 2.03  # along the leg: 0 hip, 1 knee, 2 ankle
+_SKIRT_END, _TROUSER_END = 0.88, 2.01  # along the leg: 0 hip, 1 knee, 2 ankle
 
 
 def lower_field(scene: Scene, traits: Traits) -> tuple[np.ndarray, np.ndarray]:
     """The garment's level set before folds and cuts, and the (S,) samples that it hangs on."""
     figure, rest = scene.figure, scene.sample_rest
     waist = _waist_height(figure)
-    worn = (rest[:, 1] < waist + 0.12) & (scene.shares["arm"] < 0.3) & (scene.shares["foot"] < 0.75)
+    worn = (rest[:, 1] < waist + 0.12) & (scene.shares["arm"] < 0.3)
     ids = np.flatnonzero(scene.shares["arm"] < 0.3)
-    body = distance_field(scene.grid, scene.samples[ids], scene.sample_normals[ids])
+    body = distance_field(scene.grid, scene.samples[ids], scene.sample_normals[ids], worn[ids])
     limb = figure.limb(rest, "leg")
     skirt = traits.lower_kind == "skirt"
     ease = (

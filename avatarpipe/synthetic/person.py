@@ -37,7 +37,7 @@ class Detail:
 
 
 DETAILS = {
-    "full": Detail(0.008, 0.0055, 1024, 2, 64),
+    "full": Detail(0.008, 0.0055, 1024, 2, 44),
     "fine": Detail(0.006, 0.0045, 2048, 2, 96),
     "draft": Detail(0.014, 0.009, 1024, 1, 16),
 }

@@ -31,7 +31,7 @@ def upper_field(
     knee = figure.rest_joints[JOINT["left_knee"], 1]
     worn = (scene.shares["head"] < 0.5) & (scene.shares["hand"] < 0.9) & (rest[:, 1] > knee + 0.15)
     worn &= (scene.shares["arm"] < 0.5) | (limb < end + 0.25)
-    body = distance_field(scene.grid, scene.samples, scene.sample_normals)
+    body = distance_field(scene.grid, scene.samples, scene.sample_normals, worn)
     ease = scene.grid.blurred(
         body.spread(_ease(figure, traits, rest, limb, scene.shares["arm"]), 0.02), 0.012
     )
