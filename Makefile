@@ -26,7 +26,7 @@ demo: run report  ## install, train the subjects of config/subjects.tsv, write t
 	  "  metrics       results/tables/metrics.csv"
 
 run: $(VENV)/installed  ## run what is not up to date; ARGS="--config preset=fast" is passed on
-	$(SNAKEMAKE) --rerun-incomplete $(ARGS)
+	$(SNAKEMAKE) --rerun-incomplete --quiet rules $(ARGS)
 
 report: $(VENV)/installed  ## write results/report.html from what is there
 	$(SNAKEMAKE) $(ARGS) --report results/report.html

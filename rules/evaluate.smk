@@ -14,6 +14,7 @@ rule evaluate:
         mesh="results/{subject}/layered/outer/mesh/mesh.json",
         capture="results/{subject}/segment/capture.json",
         body=body_file,
+        lpips=lpips_weights,
         code=sources("avatarpipe.steps.evaluate"),
     output:
         metrics="results/{subject}/layered/evaluate/metrics.parquet",

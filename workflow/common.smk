@@ -153,6 +153,11 @@ def stage_settings(stage):
     return json.dumps(config["layered"][stage], sort_keys=True)
 
 
+def lpips_weights(wildcards):
+    """The weights of LPIPS that the user has placed; without them the metric is left out."""
+    return sorted(str(path) for path in Path("resources/lpips").glob("*.pth"))
+
+
 def all_metrics():
     """Every subject's metrics."""
     return expand("results/{subject}/layered/evaluate/metrics.parquet", subject=subjects.index)
