@@ -44,14 +44,9 @@ def _meet(rays, dx, dy, lowpass):
 
 @njit(cache=True, fastmath=FAST, inline="always")
 def _add(into, factor, values, count):
-    """into += factor * values, four at a time; count is a multiple of four."""
-    for k in range(0, count, 4):
-        v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
-        r0, r1, r2, r3 = into[k], into[k + 1], into[k + 2], into[k + 3]
-        into[k] = r0 + factor * v0
-        into[k + 1] = r1 + factor * v1
-        into[k + 2] = r2 + factor * v2
-        into[k + 3] = r3 + factor * v3
+    """into += factor * values."""
+    for k in range(count):
+        into[k] += factor * values[k]
 
 
 @njit(cache=True, fastmath=FAST)
@@ -115,7 +110,7 @@ def composite_forward(splats, offsets, ids, work, out, last, middle):
     and the list positions of the last and of the median splat of each pixel (C, H, W) in its tile.
 
     splats: rays (M, 3, 3), anchors (M, 2), boxes (M, 4), reach (M,), opacities (M,), depths (M,),
-    channels (M, K) with K a multiple of four, lowpass.
+    channels (M, K), lowpass.
     work: tiles to do, an order that balances the threads. Images come zeroed, transmittance as ones.
     """
     image, depth_sum, trans, distortion, median = out
@@ -130,39 +125,15 @@ def composite_forward(splats, offsets, ids, work, out, last, middle):
 
 @njit(cache=True, fastmath=FAST, inline="always")
 def _dot_add(values, other, into, factor, count):
-    """values . other, while into += factor * other, four at a time."""
+    """values . other, while into += factor * other."""
     total = ZERO
-    for k in range(0, count, 4):
-        v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
-        o0, o1, o2, o3 = other[k], other[k + 1], other[k + 2], other[k + 3]
-        r0, r1, r2, r3 = into[k], into[k + 1], into[k + 2], into[k + 3]
-        total += (v0 * o0 + v1 * o1) + (v2 * o2 + v3 * o3)
-        into[k] = r0 + factor * o0
-        into[k + 1] = r1 + factor * o1
-        into[k + 2] = r2 + factor * o2
-        into[k + 3] = r3 + factor * o3
+    for k in range(count):
+        total += values[k] * other[k]
+        into[k] += factor * other[k]
     return total
 
 
-@njit(cache=True, fastmath=FAST)
-def _backward_tile(splats, ids, box, out, last, middle, grads, rows):
-    """Gradients of the list entries `ids` from those of the pixels in `box`, into rows (I, 16 + K)."""
-    depth_image, trans = out
-    left = np.zeros((TILE, TILE), np.float32)  # transmittance in front of the splat behind
-    behind = np.zeros((TILE, TILE), np.float32)  # sum over splats behind of weight * value
-    depth_sum = np.zeros((TILE, TILE), np.float32)  # sum of weight * depth up to this splat
-    top = -1
-    for y in range(box[2], box[3]):
-        for x in range(box[0], box[1]):
-            left[y - box[2], x - box[0]] = trans[y, x]
-            depth_sum[y - box[2], x - box[0]] = depth_image[y, x]
-            top = max(top, last[y, x])
-    state = left, behind, depth_sum
-    for i in range(top, -1, -1):
-        _backward_splat(splats, ids[i], i, box, out, last, middle, grads, state, rows[i])
-
-
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, inline="always")
 def _backward_splat(splats, m, i, box, out, last, middle, grads, state, row):
     """The gradient row of splat m, entry i of its tile; moves the tile's state to the one in front."""
     rays, anchors, boxes, reach, opacities, depths, channels, lowpass = splats
@@ -220,6 +191,24 @@ def _backward_splat(splats, m, i, box, out, last, middle, grads, state, row):
     row[0], row[1], row[2], row[3], row[4], row[5] = a0, a1, a2, b0, b1, b2
     row[6], row[7], row[8], row[9], row[10] = c0, c1, c2, u, v
     row[11], row[12] = v_opacity, v_z
+
+
+@njit(cache=True, fastmath=FAST)
+def _backward_tile(splats, ids, box, out, last, middle, grads, rows):
+    """Gradients of the list entries `ids` from those of the pixels in `box`, into rows (I, 16 + K)."""
+    depth_image, trans = out
+    left = np.zeros((TILE, TILE), np.float32)  # transmittance in front of the splat behind
+    behind = np.zeros((TILE, TILE), np.float32)  # sum over splats behind of weight * value
+    depth_sum = np.zeros((TILE, TILE), np.float32)  # sum of weight * depth up to this splat
+    top = -1
+    for y in range(box[2], box[3]):
+        for x in range(box[0], box[1]):
+            left[y - box[2], x - box[0]] = trans[y, x]
+            depth_sum[y - box[2], x - box[0]] = depth_image[y, x]
+            top = max(top, last[y, x])
+    state = left, behind, depth_sum
+    for i in range(top, -1, -1):
+        _backward_splat(splats, ids[i], i, box, out, last, middle, grads, state, rows[i])
 
 
 @njit(cache=True, parallel=True, fastmath=FAST)

@@ -110,10 +110,8 @@ def composite(kind: str, splats: Splats, opacities: Tensor, channels: Tensor, co
     splats' rays, centers and depths.
     """
     lists = _tile_lists(kind, splats, opacities, count, size)
-    padded = torch.nn.functional.pad(channels, (0, -channels.shape[1] % 4))
-    inputs = splats.rays, splats.centers, opacities, splats.depths, padded
-    image, *others = _Composite.apply(*inputs, splats, lists, (LOWPASS[kind], count, size))
-    return image[..., : channels.shape[1]], *others
+    inputs = splats.rays, splats.centers, opacities, splats.depths, channels
+    return _Composite.apply(*inputs, splats, lists, (LOWPASS[kind], count, size))
 
 
 def _tile_lists(kind: str, splats: Splats, opacities: Tensor, count: int, size) -> tuple:

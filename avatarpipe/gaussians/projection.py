@@ -1,9 +1,9 @@
-"""Gaussians to screen: which are seen, how large, and the plane each pixel ray meets.
+"""Splats, the form in which either kind of Gaussian is composited, and ellipsoids brought into it.
 
-Both kinds leave here in one form. A Gaussian's value at a pixel is exp(-(s.s)/2) with s = (X/Z, Y/Z)
-and (X, Y, Z) = A + dx B + dy C, where (dx, dy) is the pixel minus the Gaussian's anchor. For a surfel
-this is the exact ray-disc intersection of 2DGS (Huang et al. 2024, eq. 9-10); for an ellipsoid it is
-the affine splat of 3DGS (Kerbl et al. 2023, eq. 5) with B and C the columns of a root of its conic.
+A Gaussian's value at a pixel is exp(-(s.s)/2) with s = (X/Z, Y/Z) and (X, Y, Z) = A + dx B + dy C,
+where (dx, dy) is the pixel minus the Gaussian's anchor. For a surfel (surfels.py) this is the exact
+ray-disc intersection of 2DGS (Huang et al. 2024, eq. 9-10); for an ellipsoid it is the affine splat
+of 3DGS (Kerbl et al. 2023, eq. 5) with B and C the columns of a root of its conic.
 """
 
 from dataclasses import dataclass

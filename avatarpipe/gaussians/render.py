@@ -53,7 +53,9 @@ def render(cloud: GaussianCloud, cameras, background=None, near=0.01, far=100.0)
     viewmats, Ks, width, height = _camera_tensors(cameras, cloud)
     _check_values(cloud)
     backend = _backend(cloud)
-    rendering = _assemble(cloud, *backend(cloud, viewmats, Ks, (width, height), near, far))
+    rendering = _assemble(
+        cloud, *backend(cloud, viewmats, Ks, (width, height), float(near), float(far))
+    )
     if background is not None:
         rendering.rgb = rendering.rgb + (1 - rendering.alpha) * _background(
             background, rendering.rgb
@@ -85,7 +87,11 @@ def _composite_nothing(cloud: GaussianCloud, viewmats, Ks, size, near, far) -> t
 
 def _camera_tensors(cameras, cloud: GaussianCloud) -> tuple[Tensor, Tensor, int, int]:
     if hasattr(cameras, "tensors"):
-        return *cameras.tensors(cloud.device, cloud.means.dtype), cameras.width, cameras.height
+        return (
+            *cameras.tensors(cloud.device, cloud.means.dtype),
+            int(cameras.width),
+            int(cameras.height),
+        )
     viewmats, Ks, width, height = cameras
     viewmats, Ks = (x.to(cloud.device, cloud.means.dtype) for x in (viewmats, Ks))
     if viewmats.shape[1:] != (4, 4) or Ks.shape != (len(viewmats), 3, 3):
