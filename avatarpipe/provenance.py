@@ -21,7 +21,13 @@ def provenance(inputs: dict[str, Path], config: dict, seed: int | None = None) -
         name: {"path": str(path), "sha256": file_sha256(path)} for name, path in inputs.items()
     }
     code = code_version(getattr(caller["__spec__"], "name", caller["__name__"]))
-    return {"avatarpipe": __version__, "code": code, "seed": seed, "config": _plain(config), "inputs": hashed}
+    return {
+        "avatarpipe": __version__,
+        "code": code,
+        "seed": seed,
+        "config": _plain(config),
+        "inputs": hashed,
+    }
 
 
 def code_version(module: str) -> str:
