@@ -64,10 +64,11 @@ def composite_rows(
 ) -> Iterator[dict]:
     """Rows of all layers together, in every frame's pose at every camera of the split.
 
-    Masks are scored where `garment` is given and the avatar has layers to tell apart.
+    Masks are scored where `garment` is given, the capture has labels, and the avatar layers to tell apart.
     """
     cameras = capture.cameras(split)
-    layered = garment is not None and len(avatar.layer_names) > 1
+    labelled = capture.has("truth_labels") or capture.has("labels")
+    layered = labelled and garment is not None and len(avatar.layer_names) > 1
     for index, frame in enumerate(capture.frame_names):
         cloud = avatar.pose(capture.poses[index].to(device)).to(device)
         views = render_views(cloud, cameras)

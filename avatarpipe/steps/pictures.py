@@ -13,9 +13,9 @@ from typing import Literal
 from avatarpipe.avatar import MANIFEST, Avatar
 from avatarpipe.body.model import JOINT_NAMES
 from avatarpipe.capture.capture import Capture
+from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.curves import plot_curves
-from avatarpipe.devices import chosen_device
 from avatarpipe.evaluation.page import save_picture_page
 from avatarpipe.evaluation.poses import canonical_figure, novel_pose_figure
 from avatarpipe.evaluation.progress import tracked
