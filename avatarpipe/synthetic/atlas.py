@@ -29,7 +29,7 @@ class Atlas:
 
 def unwrap(vertices: np.ndarray, faces: np.ndarray, detail: np.ndarray, size: int) -> Atlas:
     """UVs for a mesh; detail: (F,) wanted texels per metre, relative. Charts are as large as fit into size x size."""
-    charts, axes = _charts(vertices, faces)
+    charts, axes = _charts(vertices, faces, np.round(np.log2(detail)))
     count = charts.max() + 1
     area = np.bincount(charts, minlength=count)
     scale = np.bincount(charts, detail, minlength=count) / area
@@ -64,8 +64,10 @@ def _scale_bounds(vertices, faces, scale: np.ndarray, size: int) -> tuple[float,
     return size * np.sqrt(0.12 / area), size * np.sqrt(1.0 / area)
 
 
-def _charts(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(F,) connected charts of faces that look along the same axis, and that axis."""
+def _charts(
+    vertices: np.ndarray, faces: np.ndarray, level: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(F,) connected charts of faces that look along the same axis and have the same (F,) level, and that axis."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-15)
@@ -82,7 +84,7 @@ def _charts(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
         votes = mean @ np.eye(6)[choice]
         choice = (score + 0.9 * votes - 4.0 * (own < 0.15)).argmax(axis=1)
     same = neighbours.tocoo()
-    same_chart = choice[same.row] == choice[same.col]
+    same_chart = (choice[same.row] == choice[same.col]) & (level[same.row] == level[same.col])
     graph = sparse.csr_matrix(
         (np.ones(same_chart.sum()), (same.row[same_chart], same.col[same_chart])), neighbours.shape
     )

@@ -108,6 +108,11 @@ def seam(distance: np.ndarray, width: float = 0.004) -> np.ndarray:
     return 1.0 - 0.35 * np.exp(-((distance / width) ** 2))
 
 
+def creased(fold: np.ndarray) -> np.ndarray:
+    """(N,) factor for cloth displaced by `fold` metres: crests catch light, valleys keep the dark."""
+    return 1.0 + 0.16 * np.tanh(fold / 0.006)
+
+
 def stitches(across: np.ndarray, along: np.ndarray, offset: float) -> np.ndarray:
     """(N,) 0..1 coverage of a dashed thread that runs at `offset` metres beside a seam."""
     line = np.exp(-(((across - offset) / 0.0016) ** 2))

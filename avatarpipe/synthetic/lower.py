@@ -4,7 +4,7 @@ import numpy as np
 
 from avatarpipe.capture.labels import Label
 from avatarpipe.synthetic.cloth import Scene, cleared, displaced, extract, sewn, soft_steps
-from avatarpipe.synthetic.fabrics import fabric_color, seam, stitches
+from avatarpipe.synthetic.fabrics import creased, fabric_color, seam, stitches
 from avatarpipe.synthetic.fields import distance_field, drape, smooth_min
 from avatarpipe.synthetic.figure import JOINT
 from avatarpipe.synthetic.layer import Layer
@@ -82,14 +82,14 @@ def make_lower(
     hem = ((_SKIRT_END if skirt else _TROUSER_END) - limb) * 0.4
     hem = hem + 0.006 * noise(rest * 8, traits.seed + 5)
     keep = soft_steps(smooth, np.minimum(waist, hem), 3)
-    amount = _folds(figure, traits, vertices, rest, limb, around) * smoothstep(waist, 0.0, 0.06)
-    amount += 0.0015 * smoothstep(waist, 0.042, 0.036)
+    folds = _folds(figure, traits, vertices, rest, limb, around) * smoothstep(waist, 0.0, 0.06)
+    amount = folds + 0.0015 * smoothstep(waist, 0.042, 0.036)
     vertices = displaced(vertices, faces, amount)
     for surface in below:
         vertices = cleared(vertices, surface)
-    carried = np.column_stack([rest, limb, around, waist, hem])
+    carried = np.column_stack([rest, limb, around, waist, hem, folds])
     vertices, faces, carried = sewn(vertices, faces, carried, keep, 0.0022)
-    names = ("limb", "around", "waist", "hem", "keep", "inside")
+    names = ("limb", "around", "waist", "hem", "fold", "keep", "inside")
     attributes = {"rest": carried[:, :3], **dict(zip(names, carried[:, 3:].T, strict=True))}
     return Layer(
         "lower", Label.LOWER, vertices, faces, attributes, _painter(figure, traits),
@@ -141,7 +141,7 @@ def _painter(figure, traits: Traits):
         u = side * a["around"] * (0.085 if traits.lower_kind == "trousers" else 0.16)
         if traits.lower_kind == "skirt":
             u = 0.19 * np.arctan2(x, z - hip[2] + 0.0)
-        color = fabric_color(traits.lower, u, y)
+        color = fabric_color(traits.lower, u, y) * creased(a["fold"])[:, None]
         if denim:
             worn = bump(a["limb"], 0.55, 0.35) * np.maximum(np.cos(a["around"]), 0) ** 2
             worn = worn + 0.5 * bump(a["limb"], 1.05, 0.2) * np.maximum(np.cos(a["around"]), 0)

@@ -58,12 +58,8 @@ def _shoe(scene: Scene, side: str, spacing: float):
     vertices = smoothing(faces, len(vertices)) @ vertices
     span = foot[foot[:, 1] < ground + 0.05, 2]
     forward = (vertices[:, 2] - span.min()) / np.ptp(span)
-    top = (
-        ankle[1]
-        + 0.022
-        - 0.05 * smoothstep(forward, 0.34, 0.60)
-        + 0.012 * smoothstep(forward, 0.2, 0.0)
-    )
+    instep = 0.028 * smoothstep(forward, 0.30, 0.60)
+    top = ankle[1] + 0.020 - instep + 0.012 * smoothstep(forward, 0.2, 0.0)
     collar = top - vertices[:, 1]
     above = vertices[:, 1] - ground
     columns = np.column_stack([vertices, above, collar, forward])

@@ -73,7 +73,7 @@ class _Face:
         if self.traits.beard > 0:
             color = self._beard(color, rest)
         female = self.traits.gender == "female"
-        tint = np.array([0.90, 0.62, 0.60]) if female else np.array([0.90, 0.76, 0.73])
+        tint = np.array([0.93, 0.72, 0.73]) if female else np.array([0.90, 0.76, 0.73])
         crease = noise(np.column_stack([x * 26, y * 3, z * 3]), 17, 2)
         return _mix(color, color * tint * (1 + 0.05 * crease)[:, None], smoothstep(lips, 0.4, 0.9))
 
@@ -147,7 +147,7 @@ def _underwear(figure: Figure, traits: Traits, color, rest):
     joints = figure.rest_joints
     hip = joints[[JOINT["left_hip"], JOINT["right_hip"]]].mean(axis=0)
     pelvis_to_chest = joints[JOINT["neck"], 1] - hip[1]
-    x, y, z = (rest - hip).T
+    x, y, _ = (rest - hip).T
     leg_line = -0.035 * pelvis_to_chest / 0.5 - 0.14 + 0.55 * np.abs(x)
     rise = 0.20 * pelvis_to_chest
     body = np.abs(x) < 0.30
@@ -157,11 +157,9 @@ def _underwear(figure: Figure, traits: Traits, color, rest):
     if traits.gender == "female":
         neck = joints[JOINT["neck"]]
         arm_hole = 0.155 - np.abs(x) + 0.5 * np.maximum(0.80 * pelvis_to_chest - y, 0)
-        straps = np.minimum(neck[1] - hip[1] - 0.055 + 0.6 * np.abs(x) - y - 0.3 * (z > 0), 1.0)
         neckline = np.maximum(0.80 * pelvis_to_chest - y, 0.035 - np.abs(np.abs(x) - 0.085))
-        top = np.minimum.reduce(
-            [y - 0.42 * pelvis_to_chest, arm_hole, neckline, np.maximum(straps, neckline)]
-        )
+        below_neck = neck[1] - 0.045 - hip[1] - y
+        top = np.minimum.reduce([y - 0.42 * pelvis_to_chest, arm_hole, neckline, below_neck])
         cloth = np.maximum(cloth, np.where(body, top, -1.0))
     white = (
         np.array([0.80, 0.80, 0.82]) if traits.gender == "female" else np.array([0.24, 0.26, 0.32])

@@ -4,7 +4,7 @@ import numpy as np
 
 from avatarpipe.capture.labels import Label
 from avatarpipe.synthetic.cloth import Scene, cleared, displaced, extract, sewn, soft_steps
-from avatarpipe.synthetic.fabrics import fabric_color, seam
+from avatarpipe.synthetic.fabrics import creased, fabric_color, seam
 from avatarpipe.synthetic.fields import distance_field, drape, smooth_min
 from avatarpipe.synthetic.figure import JOINT
 from avatarpipe.synthetic.layer import Layer
@@ -101,11 +101,10 @@ def _neck_cut(figure, traits: Traits, rest: np.ndarray) -> np.ndarray:
     neck = figure.rest_joints[JOINT["neck"]]
     x, y, z = (rest - neck).T
     if traits.upper_kind == "hoodie":
-        return 0.055 - y - 0.75 * np.maximum(z - 0.01, 0)
+        return 0.055 - y - 0.75 * np.maximum(z - 0.01, 0) + 1.5 * x**2
     if traits.upper_kind == "shirt":
-        return (
-            0.020 - y - 0.45 * z - 0.6 * smoothstep(np.abs(x), 0.035, 0.0) * np.maximum(z - 0.02, 0)
-        )
+        slit = 0.6 * smoothstep(np.abs(x), 0.035, 0.0) * np.maximum(z - 0.02, 0)
+        return 0.020 - y - 0.45 * z - slit + 2.2 * x**2
     return -0.004 - y - 0.62 * z + 1.5 * x**2
 
 
@@ -121,18 +120,21 @@ def make_upper(
     hem = (
         rest[:, 1] - _hem_height(figure, traits) + 0.008 * noise(rest * [7, 0, 7], traits.seed + 3)
     )
+    height = vertices[:, 1] - figure.joints[JOINT["pelvis"], 1]
+    pelvis = figure.rest_joints[JOINT["pelvis"], 1]
+    hem = np.minimum(hem, height + pelvis - _hem_height(figure, traits) + 0.012)
     neck = _neck_cut(figure, traits, rest)
     keep = np.minimum.reduce([np.where(arm > 0.3, cuff, 1.0), np.where(arm < 0.5, hem, 1.0), neck])
-    amount = _folds(figure, traits, rest, limb, around, on_arm) * smoothstep(keep, -0.01, 0.05)
-    amount += _trims(traits, cuff, hem, neck, arm)
+    folds = _folds(figure, traits, rest, limb, around, on_arm) * smoothstep(keep, -0.01, 0.05)
+    amount = folds + _trims(traits, cuff, hem, neck, arm)
     vertices = displaced(vertices, faces, amount)
     for surface in below:
         vertices = cleared(vertices, surface)
     smooth = smoothing(faces, len(vertices))
     keep = soft_steps(smooth, keep, 3)
-    carried = np.column_stack([rest, limb, around, arm, cuff, hem, neck])
+    carried = np.column_stack([rest, limb, around, arm, cuff, hem, neck, folds])
     vertices, faces, carried = sewn(vertices, faces, carried, keep, 0.0022)
-    names = ("limb", "around", "arm", "cuff", "hem", "neck", "keep", "inside")
+    names = ("limb", "around", "arm", "cuff", "hem", "neck", "fold", "keep", "inside")
     attributes = {"rest": carried[:, :3], **dict(zip(names, carried[:, 3:].T, strict=True))}
     return Layer(
         "upper", Label.UPPER, vertices, faces, attributes, _painter(figure, traits),
@@ -152,7 +154,7 @@ def _folds(figure, traits, rest, limb, around, on_arm) -> np.ndarray:
     pull *= bump(height, 0.72, 0.24) * smoothstep(np.abs(x), 0.03, 0.14)
     sag = ridges(np.column_stack([x * 5, y * 21 + 2.0 * np.abs(x), z * 7]), seed + 2, 2) - 0.45
     sag *= bump(height, 0.12, 0.22)
-    torso = 0.010 * hang + 0.014 * pull + 0.012 * sag
+    torso = 0.012 * hang + 0.018 * pull + 0.017 * sag
     twist = limb * 7 + 0.9 * np.cos(around + seed)
     rings = (
         ridges(np.column_stack([twist, 0.9 * np.cos(around), 0.9 * np.sin(around)]), seed + 3, 2)
@@ -206,6 +208,7 @@ def _painter(figure, traits: Traits):
                 color = color + (trim - color) * inside_band[:, None]
             color = color * seam(edge - width, 0.0025)[:, None]
         color = color * seam(np.where(a["arm"] < 0.5, a["hem"], 1.0) - 0.018, 0.0022)[:, None]
+        color = color * creased(a["fold"])[:, None]
         color = _details(traits, color, x, y - neck[1], z > neck[2], a)
         return np.where(a["inside"][:, None] > 0.5, color * 0.72, color)
 
