@@ -37,7 +37,7 @@ def upper_field(
     )
     cloth = scene.grid.blurred(body.distance, 0.013) - ease
     arm = scene.grid.blurred(body.spread(scene.shares["arm"].astype(np.float32)), 0.02)
-    above = body.spread(-_neck_cut(figure, traits, rest).astype(np.float32), 1.0)
+    above = body.spread(-_neck_cut(figure, traits, rest).astype(np.float32), -1.0)
     cap = np.minimum(above - 0.03, 0.05)
     cloth = np.maximum(cloth, cap).astype(np.float32)
     narrowing = (0.42 + 0.35 * arm).astype(np.float32)
