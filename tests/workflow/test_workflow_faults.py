@@ -32,7 +32,7 @@ def kill_hard(process: subprocess.Popen) -> None:
 
 
 def test_a_killed_training_goes_on_where_it_was(done, tmp_path):
-    (tmp_path / "long.yaml").write_text("layered: {outer: {iterations: 400, checkpoint_every: 20}}\n")
+    (tmp_path / "long.yaml").write_text("layered: {outer: {iterations: 150, checkpoint_every: 10}}\n")
     args = ("--configfile", str(tmp_path / "long.yaml"))
     target = f"{OUTER}/avatar/avatar.json"
     process = subprocess.Popen(

@@ -65,5 +65,5 @@ def test_the_report_is_one_file_with_pictures_in_every_category(finished):
     page = (finished.folder / "results/report.html").read_text()
     for category in ("Subject", "Training", "Evaluation", "Benchmark"):
         assert f'"{category}"' in page
-    assert len(re.findall(r"data:image/png;base64,", page)) >= 5
+    assert len(re.findall(r"data:image/png;", page)) >= 5
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=\"https?://", page)
