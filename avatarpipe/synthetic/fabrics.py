@@ -80,7 +80,7 @@ def _print(fabric, u, v, color):
     turn = 3.0 * noise(ids * 1.3, fabric.seed + 2)
     petal = 0.20 + 0.08 * np.cos(5 * (angle + turn))
     leaf = smoothstep(np.abs(np.hypot(x - 0.27, y + 0.1)), 0.13, 0.10)
-    color = _mix(color, np.array(fabric.third) * [0.55, 0.95, 0.6], leaf)
+    color = _mix(color, (0.33, 0.43, 0.30), leaf)
     color = _mix(color, fabric.second, smoothstep(radius - petal, 0.03, -0.02))
     return _mix(color, fabric.third, smoothstep(radius, 0.09, 0.06))
 

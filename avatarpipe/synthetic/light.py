@@ -87,6 +87,6 @@ def _turned(directions: np.ndarray, normals: np.ndarray, seed: int) -> np.ndarra
 def _shade(sky: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """(V, 3) factor on albedo."""
     open_sky = np.clip(sky / 0.78, 0.0, 1.15)
-    ambient = 0.22 + 0.38 * open_sky
-    key = 0.52 * smoothstep(normals @ _KEY, -0.65, 0.95) * smoothstep(open_sky, 0.05, 0.7)
+    ambient = 0.20 + 0.36 * open_sky
+    key = 0.47 * smoothstep(normals @ _KEY, -0.65, 0.95) * smoothstep(open_sky, 0.05, 0.7)
     return ambient[:, None] * _SKY_COLOR + key[:, None] * _KEY_COLOR

@@ -73,7 +73,7 @@ class _Face:
         if self.traits.beard > 0:
             color = self._beard(color, rest)
         female = self.traits.gender == "female"
-        tint = np.array([0.93, 0.72, 0.73]) if female else np.array([0.90, 0.76, 0.73])
+        tint = np.array([0.90, 0.74, 0.81]) if female else np.array([0.90, 0.76, 0.73])
         crease = noise(np.column_stack([x * 26, y * 3, z * 3]), 17, 2)
         return _mix(color, color * tint * (1 + 0.05 * crease)[:, None], smoothstep(lips, 0.4, 0.9))
 
