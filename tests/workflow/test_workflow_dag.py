@@ -27,6 +27,10 @@ def test_a_preset_can_be_chosen_on_the_command_line(project):
     assert "--size 1024" in output
 
 
+def test_the_local_profile_is_accepted(project):
+    assert project.planned("--workflow-profile", "workflow/profiles/local") == ONE_SUBJECT
+
+
 def test_garment_and_seed_reach_the_training(project):
     project.edit("config/config.yaml", "garment: upper", "garment: lower")
     project.edit("config/config.yaml", "seed: 0", "seed: 5")
