@@ -26,7 +26,7 @@ def _blur(images: torch.Tensor) -> torch.Tensor:
     """(..., H, W) blurred along both axes: two matrix products, several times faster than convolutions on a CPU."""
     rows = _blur_matrix(images.shape[-2], images.device)
     columns = _blur_matrix(images.shape[-1], images.device)
-    return rows @ images @ columns
+    return rows.to(images) @ images @ columns.to(images)
 
 
 def ssim_map(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

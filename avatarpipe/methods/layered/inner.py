@@ -2,11 +2,11 @@
 
 import torch
 
-from avatarpipe.body.skinning import SurfaceBinding, canonical_vertices
+from avatarpipe.body.skinning import SurfaceBinding
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.gaussians.render import Rendering
 from avatarpipe.gaussians.rotations import quats_to_matrices
-from avatarpipe.mesh.mesh import Mesh
+from avatarpipe.methods.layered.clearance import surface_frames
 from avatarpipe.methods.layered.roles import GARMENT, SEAM
 from avatarpipe.methods.layered.skin_prior import SkinPrior
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
@@ -36,8 +36,8 @@ class InnerStage(SurfelStage):
 
     def _skin_loss(self, cloud: GaussianCloud) -> torch.Tensor:
         """Mean over hidden surfels of: colour off the prior, leaving the skin, facing aside, being transparent."""
-        away = ((cloud.means - self.surface) * self.normals).sum(dim=1).abs()
-        facing = (quats_to_matrices(cloud.quats)[:, :, 2] * self.normals).sum(dim=1).abs()
+        away = self.frames.height(cloud.means).abs()
+        facing = (quats_to_matrices(cloud.quats)[:, :, 2] * self.frames.normals).sum(dim=1).abs()
         per_surfel = (
             (cloud.colors - self.skin_color).abs().sum(dim=1)
             + (away - self.settings.skin_offset).clamp_min(0.0) / 0.01
@@ -49,12 +49,7 @@ class InnerStage(SurfelStage):
     def _bound(self, binding: SurfaceBinding) -> None:
         """Beside the motion: the body surface under each surfel, and how hidden it is."""
         super()._bound(binding)
-        vertices = canonical_vertices(self.body)
-        normals = Mesh(vertices.cpu().numpy(), self.body.faces).vertex_normals()
-        self.surface = binding.at(vertices)
-        self.normals = torch.nn.functional.normalize(
-            binding.at(torch.as_tensor(normals, dtype=torch.float32, device=vertices.device)), dim=1
-        )
+        self.frames = surface_frames(binding, self.body)
         hidden = (binding.at(self.prior.hidden) - SURELY_HIDDEN) / (1.0 - SURELY_HIDDEN)
         self.hidden = hidden.clamp(0.0, 1.0)
         self.skin_color = binding.at(self.prior.colors)

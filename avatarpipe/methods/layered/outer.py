@@ -2,10 +2,12 @@
 
 import torch
 
+from avatarpipe.body.skinning import SurfaceBinding
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.gaussians.render import Rendering
 from avatarpipe.mesh.closest import closest_points
 from avatarpipe.mesh.mesh import Mesh
+from avatarpipe.methods.layered.clearance import clearance_loss, surface_frames
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
 from avatarpipe.training.views import ViewBatch
 
@@ -21,7 +23,14 @@ class OuterStage(SurfelStage):
         self, step: int, cloud: GaussianCloud, rendering: Rendering, batch: ViewBatch
     ) -> dict[str, torch.Tensor]:
         terms = super().losses(step, cloud, rendering, batch)
+        clearance = clearance_loss(self.frames, cloud.means, self.settings.clearance)
+        terms["clearance"] = self.settings.clearance_weight * clearance
         return terms | {"layer": self.layer_loss(rendering, batch)}
+
+    def _bound(self, binding: SurfaceBinding) -> None:
+        """Beside the motion: the body surface under each surfel."""
+        super()._bound(binding)
+        self.frames = surface_frames(binding, self.body)
 
     def droppable(self, done: int) -> torch.Tensor:
         """Surfels farther from the coarse garment mesh than the settings allow."""

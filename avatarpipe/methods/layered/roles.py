@@ -27,5 +27,5 @@ def _one_view(labels: np.ndarray, mask: np.ndarray, garment: str) -> np.ndarray:
     kernel = np.ones((2 * half + 1, 2 * half + 1), np.uint8)
     seam = cv2.dilate(on_garment.astype(np.uint8), kernel) & cv2.dilate(on_body.astype(np.uint8), kernel)
     roles[(mask > 0.02) & (mask < 0.98)] = EDGE
-    roles[seam > 0] = SEAM
+    roles[(seam > 0) & (labels != Label.BACKGROUND)] = SEAM
     return roles

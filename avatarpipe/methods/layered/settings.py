@@ -37,6 +37,9 @@ class StageSettings:
     """Metres that hidden skin may leave the body surface before the prior pulls it back."""
     garment_distance: float = 0.02
     """Metres from the coarse garment mesh beyond which a surfel is dropped; outer only."""
+    clearance: float = 0.004
+    """Metres that the garment keeps off the body surface; inner and outer."""
+    clearance_weight: float = 1.0
     max_scale: float = 0.02
     """Metres; larger standard deviations are clipped."""
     opacity_resets: tuple[int, ...] = ()

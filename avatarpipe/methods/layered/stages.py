@@ -1,6 +1,6 @@
 """The three stages from their inputs to an avatar: what each starts from, what stands frozen, what it leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.guidance import Guidance
 from avatarpipe.mesh.closest import closest_points
 from avatarpipe.mesh.mesh import Mesh
+from avatarpipe.methods.layered.clearance import lifted_off
 from avatarpipe.methods.layered.initial import surface_surfels
 from avatarpipe.methods.layered.inner import InnerStage
 from avatarpipe.methods.layered.lifting import lifted_colors, lifted_roles
@@ -87,14 +88,16 @@ def inner_stage(inputs: StageInputs, single: SkinnedAvatar, garment_mesh: Mesh) 
         vertices, inputs.body.faces, inputs.settings.points, _mean_color(views), inputs.seed,
         face_weights=np.where(hidden > 0.3, 1.0, 1e-9),
     ).to(inputs.device)  # fmt: skip
-    seen = single.layers["body"].cloud.select(~on_garment)
-    frozen = single.pose(params).select(on_garment)
+    everything = single.layers["body"].cloud
+    coarse = lifted_off(everything.select(on_garment), inputs.body, inputs.settings.clearance)
+    outer = SkinnedLayer(coarse, bind(coarse.means, inputs.body))
+    frozen = replace(single, layers={"outer": outer}).pose(params)
     frozen.features = layer_channels(len(frozen), 1, frozen.device)
     stage = InnerStage(
-        *inputs.common(GaussianCloud.concatenate([seen, covered])),
+        *inputs.common(GaussianCloud.concatenate([everything.select(~on_garment), covered])),
         layer=0, frozen=frozen, guidance=inputs.guidance, prior=prior,
     )  # fmt: skip
-    stage.frozen_layer = _select(single.layers["body"], on_garment)
+    stage.frozen_layer = outer
     return stage
 
 
@@ -112,10 +115,6 @@ def _mean_color(views: TrainingViews) -> torch.Tensor:
     """(3,) mean sRGB of the subject: what a surfel nobody has seen starts from."""
     alpha = views.masks[..., None].float() / 255.0
     return ((views.images.float() / 255.0).sum(dim=(0, 1, 2)) / alpha.sum()).cpu()
-
-
-def _select(layer: SkinnedLayer, mask: torch.Tensor) -> SkinnedLayer:
-    return SkinnedLayer(layer.cloud.select(mask), layer.binding.select(mask))
 
 
 def outer_stage(inputs: StageInputs, inner: SkinnedAvatar, garment_mesh: Mesh) -> OuterStage:

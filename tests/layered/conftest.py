@@ -1,0 +1,35 @@
+"""The fake subject as a rendered and segmented capture, and the layered stages trained on it for moments."""
+
+from types import SimpleNamespace
+
+import fake_subject
+import pytest
+import torch
+from layered_runs import QUICK
+
+from avatarpipe.capture.capture import Capture
+from avatarpipe.methods.layered.settings import stage_settings
+from avatarpipe.methods.layered.stages import StageInputs
+from avatarpipe.steps import convert, normalize, render, segment
+
+@pytest.fixture(scope="session")
+def dressed(fake_body, fake_body_file, tmp_path_factory):
+    """Paths of the dressed fake subject: body and the segmented capture, 64 pixels, 12 training and 3 test views."""
+    raw, results = tmp_path_factory.mktemp("dressed_raw"), tmp_path_factory.mktemp("dressed")
+    fake_subject.write_raw(raw, fake_body, fake_subject.raw_fit(), thickness=0.02)
+    steps = {name: results / name / "capture.json" for name in ("convert", "normalize", "render", "segment")}
+    convert.run(
+        convert.Convert(raw, "00001/Inner/Take1", "11", "ann", "neutral", fake_body_file, steps["convert"])
+    )
+    normalize.run(normalize.Normalize(steps["convert"], fake_body_file, steps["normalize"]))
+    render.run(render.Render(steps["normalize"], steps["render"], size=64, train_views=12, test_views=3))
+    segment.run(segment.Segment(steps["render"], steps["segment"]))
+    return SimpleNamespace(body=fake_body_file, capture=steps["segment"])
+
+
+@pytest.fixture(scope="session")
+def quick_inputs(dressed, fake_body) -> StageInputs:
+    """What a stage is given, with settings for moments of training."""
+    return StageInputs(
+        Capture.load(dressed.capture), fake_body, "upper", stage_settings(QUICK), 3, torch.device("cpu")
+    )

@@ -1,0 +1,118 @@
+"""The three stages, end to end on a tiny subject: they learn, they keep apart, and a kill changes nothing."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from layered_runs import arguments, held_out_psnr, run_stage
+
+from avatarpipe.avatar import Avatar
+from avatarpipe.capture.labels import garment_mask
+from avatarpipe.gaussians.render import render
+from avatarpipe.mesh.mesh import load_mesh
+from avatarpipe.methods.layered.stages import single_stage
+from avatarpipe.steps import extract_mesh
+
+
+@pytest.fixture(scope="module")
+def trained(dressed, tmp_path_factory):
+    """The folder of a subject whose three stages and meshes are done."""
+    root = tmp_path_factory.mktemp("layered")
+    for stage in ("single", "inner", "outer"):
+        run_stage(dressed, root, stage)
+        if stage != "inner":
+            extract_mesh.run(
+                extract_mesh.ExtractMesh(
+                    root / stage / "avatar" / "avatar.json", dressed.capture,
+                    root / stage / "mesh" / "mesh.json", voxel=0.02, size=96,
+                )
+            )  # fmt: skip
+    return root
+
+
+def test_every_stage_shows_the_held_out_views(trained, dressed):
+    for stage in ("single", "outer"):
+        avatar = Avatar.load(trained / stage / "avatar")
+        assert held_out_psnr(avatar, dressed.capture) > 24.0, stage
+
+
+def test_layers_cover_what_the_labels_say(trained, quick_inputs):
+    avatar, capture = Avatar.load(trained / "outer" / "avatar"), quick_inputs.capture
+    cameras = capture.cameras("test")
+    with torch.no_grad():
+        layers = render(avatar.pose(avatar.captured), cameras).features.numpy()
+    wanted = garment_mask(capture.stack("test", "truth_labels"), "upper")
+    found = layers[..., 1] > 0.5
+    assert (wanted & found).sum() / (wanted | found).sum() > 0.8
+
+
+def test_the_body_is_whole_under_the_garment(trained, quick_inputs):
+    """Without its garment the subject is still a person: the silhouette barely changes."""
+    avatar, capture = Avatar.load(trained / "outer" / "avatar"), quick_inputs.capture
+    with torch.no_grad():
+        alpha = render(avatar.pose(avatar.captured, ["inner"]), capture.cameras("test")).alpha
+    mask = capture.stack("test", "masks")
+    assert (alpha[..., 0].numpy() * mask).sum() / mask.sum() > 0.9
+
+
+def test_hidden_skin_has_the_colour_of_seen_skin(trained, quick_inputs):
+    trained_avatar = Avatar.load(trained / "inner" / "avatar")
+    start = Avatar.load(trained / "inner" / "initial_avatar")
+    skin = torch.tensor([200.0, 160.0, 140.0]) / 255.0  # the fake subject's skin
+    errors = []
+    for avatar in (start, trained_avatar):
+        with torch.no_grad():
+            view = render(avatar.pose(avatar.captured, ["inner"]), quick_inputs.capture.cameras("test"))
+        hidden = garment_mask(quick_inputs.capture.stack("test", "truth_labels"), "upper")
+        inside = torch.from_numpy(hidden) & (view.alpha[..., 0] > 0.9)
+        errors.append((view.rgb[inside] - skin).abs().mean().item())
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_meshes_are_whole_and_the_garment_is_a_part(trained):
+    report = json.loads((trained / "outer" / "mesh" / "mesh.json").read_text())["meshes"]
+    assert report["composite"]["is_watertight"]
+    whole, garment = (load_mesh(trained / "outer" / "mesh" / f"{n}.ply") for n in ("composite", "garment"))
+    assert 0.1 < len(garment.faces) / len(whole.faces) < 0.6
+    heights = garment.vertices[:, 1]
+    assert heights.min() > 0.4 - 0.55 and heights.max() < 0.4 + 0.35  # between hip and chin
+
+
+def test_a_stage_resumed_from_its_state_ends_bit_identical(quick_inputs):
+    straight, interrupted = single_stage(quick_inputs), single_stage(quick_inputs)
+    for step in range(40):
+        straight.step(step)
+    for step in range(25):
+        interrupted.step(step)
+    state = {name: value.clone() for name, value in interrupted.state().items()}
+    resumed = single_stage(quick_inputs)
+    resumed.restore(state)
+    for step in range(25, 40):
+        resumed.step(step)
+    for name, value in straight.state().items():
+        assert torch.equal(value, resumed.state()[name]), name
+
+
+def test_a_killed_job_goes_on_to_the_same_avatar(trained, dressed, tmp_path):
+    """kill -9 in the middle; the second run resumes and writes what the uninterrupted one wrote."""
+    command = [sys.executable, "-m", "avatarpipe.steps.train_layered", *arguments(dressed, tmp_path, "single")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    checkpoints = tmp_path / "single" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("000*/checkpoint.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "single" / "avatar").exists()
+    assert list(checkpoints.glob("000*"))
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "resumed after iteration" in run.stderr
+    ours, theirs = (Avatar.load(root / "single" / "avatar").canonical() for root in (tmp_path, trained))
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+    assert not checkpoints.exists()

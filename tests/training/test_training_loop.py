@@ -1,0 +1,85 @@
+"""The loop and its checkpoints: interrupted anywhere, the result is the same; damaged files are passed over."""
+
+import pytest
+import torch
+
+from avatarpipe.tables import read_table
+from avatarpipe.training.checkpoint import Checkpoints
+from avatarpipe.training.loop import train
+
+
+class Walk:
+    """A stage whose state depends on every step taken."""
+
+    def __init__(self, die_at: int | None = None):
+        self.value, self.die_at = torch.zeros(3), die_at
+
+    def step(self, step: int) -> dict:
+        if step == self.die_at:
+            raise KeyboardInterrupt
+        generator = torch.Generator().manual_seed(step)
+        self.value = 0.9 * self.value + torch.randn(3, generator=generator)
+        return {"loss": self.value.sum()}
+
+    def state(self) -> dict:
+        return {"value": self.value}
+
+    def restore(self, state: dict) -> None:
+        self.value = state["value"]
+
+
+def run(folder, stage: Walk, identity="a", iterations=25):
+    checkpoints = Checkpoints(folder, {"settings": identity})
+    return train(stage, iterations, checkpoints, "walk", "cpu", checkpoint_every=4, log_every=3)
+
+
+def killed(folder, at: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, Walk(die_at=at))
+
+
+@pytest.mark.parametrize("at", [1, 4, 13, 24])
+def test_a_killed_run_ends_as_if_never_killed(tmp_path, at):
+    straight, resumed = Walk(), Walk()
+    curves = run(tmp_path / "straight", straight)
+    killed(tmp_path / "killed", at)
+    again = run(tmp_path / "killed", resumed)
+    assert torch.equal(straight.value, resumed.value)
+    assert curves.table().equals(again.table())
+    assert curves.table()["step"].tolist() == [3, 6, 9, 12, 15, 18, 21, 24, 25]
+
+
+def test_a_resumed_run_does_not_repeat_what_was_done(tmp_path):
+    killed(tmp_path, 13)
+    taken = []
+    stage = Walk()
+    step = stage.step
+    stage.step = lambda i: (taken.append(i), step(i))[1]
+    run(tmp_path, stage)
+    assert taken == list(range(12, 25))
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    killed(tmp_path, 13)
+    newest = sorted(tmp_path.glob("0*"))[-1] / "state.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 0xFF
+    newest.write_bytes(content)
+    step, _ = Checkpoints(tmp_path, {"settings": "a"}).newest()
+    assert step == 8
+    straight, resumed = Walk(), Walk()
+    run(tmp_path / "straight", straight), run(tmp_path, resumed)
+    assert torch.equal(straight.value, resumed.value)
+
+
+def test_other_settings_never_resume(tmp_path):
+    killed(tmp_path, 13)
+    assert Checkpoints(tmp_path, {"settings": "b"}).newest() is None
+
+
+def test_only_two_checkpoints_stay_and_clear_removes_them(tmp_path):
+    killed(tmp_path, 24)
+    assert [p.name for p in sorted(tmp_path.glob("0*"))] == ["00000020", "00000024"]
+    assert read_table(tmp_path / "curves.parquet")["step"].max() == 24
+    Checkpoints(tmp_path, {}).clear()
+    assert not tmp_path.exists()
