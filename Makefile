@@ -21,7 +21,7 @@ help:  ## what there is to make
 demo: run report  ## install, train the subjects of config/subjects.tsv, write the report (15 minutes on 2 cores)
 	@s="results/$(SUBJECT)/layered"; printf '%s\n' "" "Done. Where to look:" \
 	  "  report        results/report.html" \
-	  "  layers        $$s/inner/avatar/  $$s/outer/avatar/  (.ply: any 3D Gaussian viewer)" \
+	  "  layers        $$s/export/inner.ply, $$s/export/outer.ply" \
 	  "  garment mesh  $$s/outer/mesh/garment.glb" \
 	  "  metrics       results/tables/metrics.csv"
 
