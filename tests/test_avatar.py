@@ -80,7 +80,7 @@ def test_a_damaged_layer_is_named(avatar, tmp_path):
     avatar.save(tmp_path)
     layer = tmp_path / "outer.safetensors"
     layer.write_bytes(layer.read_bytes()[:100])
-    with pytest.raises(InputError, match="outer.safetensors"):
+    with pytest.raises(InputError, match=r"outer\.safetensors"):
         Avatar.load(tmp_path)
 
 

@@ -91,7 +91,7 @@ def test_params_round_trip(tmp_path):
 def test_bad_params_are_named(change, words):
     arrays = {name: value.numpy().copy() for name, value in random_params(4).items()}
     change(arrays)
-    with pytest.raises(InputError, match="poses.npz") as error:
+    with pytest.raises(InputError, match=r"poses\.npz") as error:
         BodyParams.from_arrays(arrays, "poses.npz")
     assert words in str(error.value)
 

@@ -12,6 +12,7 @@ from avatarpipe.methods.layered.settings import stage_settings
 from avatarpipe.methods.layered.stages import StageInputs
 from avatarpipe.steps import convert, normalize, render, segment
 
+
 @pytest.fixture(scope="session")
 def dressed(fake_body, fake_body_file, tmp_path_factory):
     """Paths of the dressed fake subject: body and the segmented capture, 64 pixels, 12 training and 3 test views."""

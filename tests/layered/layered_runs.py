@@ -12,9 +12,9 @@ from avatarpipe.gaussians.render import render
 from avatarpipe.steps import train_layered
 
 QUICK = {
-    "iterations": 60, "points": 1500, "normal_from": 20, "distortion_from": 20, "rebind_every": 20, "garment_distance": 0.06,
+    "iterations": 150, "points": 1500, "normal_from": 20, "distortion_from": 20, "rebind_every": 20, "garment_distance": 0.06, "clearance": 0.02,
     "checkpoint_every": 15, "rates": {"sh_dc": 0.02, "means": 5e-4},
-    "densify": {"start": 20, "stop": 50, "every": 10, "max_points": 2500},
+    "densify": {"start": 20, "stop": 100, "every": 10, "max_points": 2500},
 }  # fmt: skip
 PREVIOUS = {"inner": "single", "outer": "inner"}
 

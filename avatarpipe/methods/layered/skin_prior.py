@@ -14,7 +14,6 @@ from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 from avatarpipe.body.model import Body
-from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.labels import Label, garment_mask
