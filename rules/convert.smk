@@ -27,7 +27,7 @@ rule convert:
         root=raw_root,
         source=raw_source,
         frame=raw_frame,
-        gender=subject_gender,
+        gender=cell("gender"),
     shell:
         """
         python -m avatarpipe.steps.convert \

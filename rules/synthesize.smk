@@ -24,8 +24,8 @@ rule synthesize:
         mem_mb=6000,
         runtime=30,
     params:
-        seed=subject_seed,
-        gender=subject_gender,
+        seed=cell("source"),
+        gender=cell("gender"),
         detail=config["synthetic"]["detail"],
     shell:
         """

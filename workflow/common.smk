@@ -10,37 +10,26 @@ from snakemake.exceptions import WorkflowError
 
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
+from avatarpipe.files import require_file
 from avatarpipe.schemas import read_yaml
 from avatarpipe.sources import sources
 from avatarpipe.subjects import read_subjects
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
-TIMED_JOBS = [
-    "convert",
-    "normalize",
-    "render",
-    "segment",
-    "train_single",
-    "extract_mesh-single",
-    "train_inner",
-    "train_outer",
-    "extract_mesh-outer",
-    "evaluate",
-    "pictures",
-]
+TIMED_JOBS = (
+    """convert normalize render segment train_single extract_mesh-single train_inner train_outer
+    extract_mesh-outer evaluate pictures""".split()
+)
+RAW_4D_DRESS = """basic_info.pkl Meshes_pkl/mesh-f{frame}.pkl Meshes_pkl/atlas-f{frame}.pkl
+    SMPLX/mesh-f{frame}_smplx.pkl Semantic/labels/label-f{frame}.pkl"""
 SYNTHETIC_SOURCE, SYNTHETIC_FRAME = "synthetic/Inner/Take1", "00000"
 
 try:
-    config.update(
-        resolve_config(
-            config,
-            presets=WORKFLOW.parent / "config/presets",
-            schema=read_yaml(WORKFLOW / "schemas/config.schema.yaml"),
-        )
-    )
-    subjects = read_subjects(
-        config["subjects"], read_yaml(WORKFLOW / "schemas/subjects.schema.yaml")
-    )
+    schemas = {
+        name: read_yaml(WORKFLOW / f"schemas/{name}.schema.yaml") for name in ("config", "subjects")
+    }
+    config.update(resolve_config(config, WORKFLOW.parent / "config/presets", schemas["config"]))
+    subjects = read_subjects(config["subjects"], schemas["subjects"])
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -61,56 +50,43 @@ shell.prefix(
 )
 
 
-def cell(wildcards, column):
-    """The subject's value in a column of the subject table."""
-    if wildcards.subject not in subjects.index:
-        raise WorkflowError(f"{wildcards.subject}: no such subject in {config['subjects']}.")
-    return subjects.at[wildcards.subject, column]
+def cell(column):
+    """A function from wildcards to the subject's value in a column of the subject table."""
+
+    def value(wildcards):
+        if wildcards.subject not in subjects.index:
+            raise InputError(f"{wildcards.subject}: no such subject in {config['subjects']}.")
+        return subjects.at[wildcards.subject, column]
+
+    return value
 
 
 def is_synthetic(wildcards):
     """Whether the subject is made here and not captured."""
-    return cell(wildcards, "dataset") == "synthetic"
-
-
-def subject_gender(wildcards):
-    """neutral, male or female."""
-    return cell(wildcards, "gender")
-
-
-def subject_seed(wildcards):
-    """The seed of a synthetic subject."""
-    return cell(wildcards, "source")
+    return cell("dataset")(wildcards) == "synthetic"
 
 
 def body_file(wildcards):
     """The body model of the subject's gender: built here, or the user's licensed file."""
-    name = f"SMPLX_{subject_gender(wildcards).upper()}.npz"
+    name = f"SMPLX_{cell('gender')(wildcards).upper()}.npz"
     if config["bodies"] == "free":
         return f"results/body/{name}"
-    return given_file(
+    return require_file(
         Path(config["bodies"], name),
-        "`bodies` in config.yaml names its folder; resources/README.md says how to get it",
+        "`bodies` in config.yaml names its folder; resources/README.md says how to get it.",
     )
 
 
 def body_gender(wildcards):
-    """NEUTRAL, MALE or FEMALE as the body step writes them."""
+    """The gender of a body file as the body step takes it."""
     return wildcards.gender.lower()
-
-
-def given_file(path, hint):
-    """A file that only the user can supply; WorkflowError where it is not there."""
-    if not Path(path).is_file():
-        raise WorkflowError(f"{path}: no such file. {hint}.")
-    return str(path)
 
 
 def sapiens_checkpoint(wildcards):
     """The segmentation network that the configuration names."""
-    return given_file(
+    return require_file(
         config["segmentation"]["checkpoint"],
-        "`segmentation.checkpoint` in config.yaml names it; resources/README.md says how to get it",
+        "`segmentation.checkpoint` in config.yaml names it; resources/README.md says how to get it.",
     )
 
 
@@ -118,34 +94,29 @@ def raw_root(wildcards):
     """The folder that holds SUBJECT/OUTFIT/SEQUENCE of the subject's dataset."""
     if is_synthetic(wildcards):
         return f"results/{wildcards.subject}/synthesize"
-    return config["datasets"][cell(wildcards, "dataset")]
+    return config["datasets"][cell("dataset")(wildcards)]
 
 
 def raw_source(wildcards):
     """SUBJECT/OUTFIT/SEQUENCE of the subject in its dataset."""
-    return SYNTHETIC_SOURCE if is_synthetic(wildcards) else cell(wildcards, "source")
+    return SYNTHETIC_SOURCE if is_synthetic(wildcards) else cell("source")(wildcards)
 
 
 def raw_frame(wildcards):
     """The frame's number as the dataset writes it, five digits."""
-    return SYNTHETIC_FRAME if is_synthetic(wildcards) else f"{int(cell(wildcards, 'frames')):05d}"
+    return SYNTHETIC_FRAME if is_synthetic(wildcards) else f"{int(cell('frames')(wildcards)):05d}"
 
 
 def raw_files(wildcards):
     """The files a subject is read from; of a synthetic one its manifest, which is written last."""
     if is_synthetic(wildcards):
         return f"results/{wildcards.subject}/synthesize/manifest.json"
-    folder, frame = Path(raw_root(wildcards), raw_source(wildcards)), raw_frame(wildcards)
-    files = [
-        folder / "basic_info.pkl",
-        folder / f"Meshes_pkl/mesh-f{frame}.pkl",
-        folder / f"Meshes_pkl/atlas-f{frame}.pkl",
-        folder / f"SMPLX/mesh-f{frame}_smplx.pkl",
-    ]
-    if config["segmentation"]["provider"] == "scan_labels":
-        files.append(folder / f"Semantic/labels/label-f{frame}.pkl")
-    hint = f"Subject {wildcards.subject!r} of {config['subjects']} needs it; resources/README.md says where files go"
-    return [given_file(path, hint) for path in files]
+    folder = Path(raw_root(wildcards), raw_source(wildcards))
+    names = RAW_4D_DRESS.format(frame=raw_frame(wildcards)).split()
+    if config["segmentation"]["provider"] != "scan_labels":
+        names.pop()
+    hint = f"Subject {wildcards.subject!r} of {config['subjects']} needs it; resources/README.md says where files go."
+    return [require_file(folder / name, hint) for name in names]
 
 
 def stage_settings(stage):
@@ -156,11 +127,6 @@ def stage_settings(stage):
 def lpips_weights(wildcards):
     """The weights of LPIPS that the user has placed; without them the metric is left out."""
     return sorted(str(path) for path in Path("resources/lpips").glob("*.pth"))
-
-
-def all_metrics():
-    """Every subject's metrics."""
-    return expand("results/{subject}/layered/evaluate/metrics.parquet", subject=subjects.index)
 
 
 def all_benchmarks():
