@@ -161,9 +161,8 @@ def _underwear(figure: Figure, traits: Traits, color, rest):
         below_neck = neck[1] - 0.045 - hip[1] - y
         top = np.minimum.reduce([y - 0.42 * pelvis_to_chest, arm_hole, neckline, below_neck])
         cloth = np.maximum(cloth, np.where(body, top, -1.0))
-    white = (
-        np.array([0.80, 0.80, 0.82]) if traits.gender == "female" else np.array([0.24, 0.26, 0.32])
-    )
+    female = traits.gender == "female"  # skin-toned, as worn under light clothes
+    dye = 0.82 * np.array(traits.skin) + 0.10 if female else np.array([0.24, 0.26, 0.32])
     weave = 1.0 + 0.04 * noise(rest / 0.003, 51, 2)
     weave = weave * np.where(edge, 0.88, 1.0)
-    return _mix(color, white * weave[:, None], smoothstep(cloth, -0.0012, 0.0012))
+    return _mix(color, dye * weave[:, None], smoothstep(cloth, -0.0012, 0.0012))
