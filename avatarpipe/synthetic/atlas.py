@@ -9,7 +9,9 @@ from scipy.ndimage import distance_transform_edt
 
 _AXES = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
 _ACROSS = np.array([[0, 0, -1], [0, 0, 1], [1, 0, 0], [1, 0, 0], [1, 0, 0], [-1, 0, 0]], float)
-_CELL = 4  # texels a side of the cells in which charts are packed
+_CELLS = 256  # a side: charts are packed as cells of size / _CELLS texels
+_SMALL = 30  # faces; smaller charts join a neighbour
+_FLOOR = 0.01  # of the expected scale, below which a mesh has more charts than an image can hold
 
 
 @dataclass
@@ -49,6 +51,8 @@ def unwrap(vertices: np.ndarray, faces: np.ndarray, detail: np.ndarray, size: in
             low = middle
     while (offsets := _pack(plane, charts, count, low, size)) is None:
         low *= 0.8
+        if low < _FLOOR * high:
+            raise ValueError(f"{count} charts do not fit into {size} x {size} texels")
     pixels = plane * low + offsets[charts][:, None, :]
     return Atlas(
         np.stack([pixels[..., 0], size - pixels[..., 1]], axis=-1).astype(np.float32) / size,
@@ -83,12 +87,23 @@ def _charts(
     for _ in range(6):
         votes = mean @ np.eye(6)[choice]
         choice = (score + 0.9 * votes - 4.0 * (own < 0.15)).argmax(axis=1)
-    same = neighbours.tocoo()
-    same_chart = (choice[same.row] == choice[same.col]) & (level[same.row] == level[same.col])
+    for _ in range(4):
+        charts = _connected(neighbours, choice, level)
+        small = np.bincount(charts)[charts] < _SMALL
+        outside = neighbours @ (np.eye(6)[choice] * ~small[:, None])
+        joins = small & outside.any(axis=1)
+        choice = np.where(joins, outside.argmax(axis=1), choice)
+    return _connected(neighbours, choice, level), choice
+
+
+def _connected(neighbours: sparse.csr_matrix, choice: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """(F,) number of the connected set of faces with the same choice and level that each face is in."""
+    pairs = neighbours.tocoo()
+    same = (choice[pairs.row] == choice[pairs.col]) & (level[pairs.row] == level[pairs.col])
     graph = sparse.csr_matrix(
-        (np.ones(same_chart.sum()), (same.row[same_chart], same.col[same_chart])), neighbours.shape
+        (np.ones(same.sum()), (pairs.row[same], pairs.col[same])), neighbours.shape
     )
-    return sparse.csgraph.connected_components(graph, directed=False)[1], choice
+    return sparse.csgraph.connected_components(graph, directed=False)[1]
 
 
 def _face_neighbours(faces: np.ndarray) -> sparse.csr_matrix:
@@ -115,8 +130,9 @@ def _laid_down(plane: np.ndarray, charts: np.ndarray, count: int) -> np.ndarray:
 
 def _pack(plane: np.ndarray, charts: np.ndarray, count: int, scale: float, size: int):
     """(count, 2) texel offsets of the charts at `scale` texels a unit, largest first, or None if they do not fit."""
-    cells = size // _CELL
-    pixels = plane * (scale / _CELL)
+    cells = min(_CELLS, size // 2)
+    cell = size / cells
+    pixels = plane * (scale / cell)
     extent = np.zeros((count, 2))
     np.maximum.at(extent, charts, pixels.max(axis=1))
     if extent.max() > cells - 3:
@@ -127,7 +143,7 @@ def _pack(plane: np.ndarray, charts: np.ndarray, count: int, scale: float, size:
     _stamp(pixels, charts, shapes, starts, masks)
     order = np.argsort(-shapes[:, 0] * shapes[:, 1], kind="stable")
     places = _place(order, shapes, starts, masks, cells)
-    return None if places is None else (places + 1.0) * _CELL
+    return None if places is None else (places + 1.0) * cell
 
 
 @numba.njit(cache=True)
