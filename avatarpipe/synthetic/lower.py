@@ -34,7 +34,7 @@ def lower_field(scene: Scene, traits: Traits) -> tuple[np.ndarray, np.ndarray]:
     step = np.float32(scene.grid.spacing)
     if skirt:
         cloth = smooth_min(cloth, _skirt_cone(scene), 0.03)
-        cloth = drape(cloth, np.full(cloth.shape, -0.05 * step, np.float32))
+        cloth = drape(cloth, np.zeros(cloth.shape, np.float32))
     else:
         hung = drape(cloth, np.full(cloth.shape, 0.55 * step, np.float32))
         cloth = smooth_min(cloth, np.maximum(hung, body.distance - 0.042), 0.012)
@@ -87,10 +87,15 @@ def make_lower(
     vertices = displaced(vertices, faces, amount)
     for surface in below:
         vertices = cleared(vertices, surface)
-    carried = np.column_stack([rest, limb, around, waist, hem, folds])
+    hung = vertices - figure.joints[JOINT["pelvis"]]
+    carried = np.column_stack([rest, hung, limb, around, waist, hem, folds])
     vertices, faces, carried = sewn(vertices, faces, carried, keep, 0.0022)
     names = ("limb", "around", "waist", "hem", "fold", "keep", "inside")
-    attributes = {"rest": carried[:, :3], **dict(zip(names, carried[:, 3:].T, strict=True))}
+    attributes = {
+        "rest": carried[:, :3],
+        "hung": carried[:, 3:6],
+        **dict(zip(names, carried[:, 6:].T, strict=True)),
+    }
     return Layer(
         "lower", Label.LOWER, vertices, faces, attributes, _painter(figure, traits),
         np.where(attributes["inside"] > 0.5, 0.35, 0.9), kind=traits.lower_kind,
@@ -138,9 +143,9 @@ def _painter(figure, traits: Traits):
     def paint(a: dict[str, np.ndarray]) -> np.ndarray:
         x, y, z = a["rest"].T
         side = np.where(x >= 0, 1.0, -1.0)
-        u = side * a["around"] * (0.085 if traits.lower_kind == "trousers" else 0.16)
+        u = side * a["around"] * 0.085
         if traits.lower_kind == "skirt":
-            u = 0.19 * np.arctan2(x, z - hip[2] + 0.0)
+            u, y = 0.19 * np.arctan2(a["hung"][:, 0], a["hung"][:, 2]), a["hung"][:, 1]
         color = fabric_color(traits.lower, u, y) * creased(a["fold"])[:, None]
         if denim:
             worn = bump(a["limb"], 0.55, 0.35) * np.maximum(np.cos(a["around"]), 0) ** 2
