@@ -31,7 +31,7 @@ def composite_cuda(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, nea
     colors = _padded(_colors(cloud, viewmats), depths)
     opacities = cloud.opacities.expand(len(viewmats), -1)
     image, alpha, normal, distortion, median = gsplat.rasterize_to_pixels_2dgs(
-        screen[1], transforms, colors, opacities, normals, points, *size, TILE, offsets, lists[2],
+        screen[1], transforms, colors, opacities, normals, screen[2], *size, TILE, offsets, lists[2],
         distloss=True,
     )  # fmt: skip
     if turn is not None:
@@ -47,7 +47,7 @@ def _surfels(cloud, viewmats, Ks, size, near, far) -> tuple:
         cloud.means, cloud.quats, cloud.scales, viewmats, Ks, *size, near_plane=near, far_plane=far
     )
     points = _screen_points(centers, radii)  # gsplat gives it its densification gradient
-    return (centers, centers), transforms, normals, depths, radii, points, viewmats[:, :3, :3]
+    return (centers, centers, points), transforms, normals, depths, radii, points, viewmats[:, :3, :3]
 
 
 def _ellipsoids(cloud, viewmats, Ks, size, near, far) -> tuple:
@@ -63,7 +63,8 @@ def _ellipsoids(cloud, viewmats, Ks, size, near, far) -> tuple:
     axes = ellipsoid_normals(cloud.quats, cloud.scales)
     normals = _facing_each(axes, cloud.means.detach(), eyes)
     outside = torch.full_like(centers, FAR_AWAY, requires_grad=False)
-    return (centers, outside), transforms, normals, depths, radii, points, None
+    no_statistic = torch.zeros_like(points)  # the rasteriser's is of surfels; ours comes through the transforms
+    return (centers, outside, no_statistic), transforms, normals, depths, radii, points, None
 
 
 def _affine_transforms(centers: Tensor, conics: Tensor) -> Tensor:
