@@ -17,7 +17,10 @@ class Curves:
 
     def add(self, step: int, values: dict[str, torch.Tensor | float]) -> None:
         """Remember scalar `values` of iteration `step`."""
-        stacked = torch.stack([torch.as_tensor(v).detach().float().reshape(()) for v in values.values()])
+        device = next((v.device for v in values.values() if isinstance(v, torch.Tensor)), "cpu")
+        stacked = torch.stack(
+            [torch.as_tensor(v, device=device).detach().float().reshape(()) for v in values.values()]
+        )
         self._pending.append((step, list(values), stacked))
 
     def flush(self) -> None:
