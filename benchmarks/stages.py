@@ -24,9 +24,9 @@ from avatarpipe.body.model import Body
 from avatarpipe.capture.capture import Capture
 from avatarpipe.devices import chosen_device
 from avatarpipe.evaluation.metrics import foreground_crop, psnr, ssim
+from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.export.surface import fused_surface, posed_mesh, surface_views
 from avatarpipe.files import write_json
-from avatarpipe.gaussians.render import render
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.methods.layered.garment_mesh import garment_part, garment_scores_from_labels
 from avatarpipe.methods.layered.settings import STAGES, stage_settings
@@ -84,15 +84,13 @@ class Clock:
 
 @torch.no_grad()
 def held_out_scores(avatar: SkinnedAvatar, capture: Capture) -> dict[str, float]:
-    """Mean PSNR and SSIM over the test cameras, full frame and foreground crop, of 8-bit images."""
-    cameras, cloud = capture.cameras("test"), avatar.pose(avatar.captured)
+    """Mean PSNR and SSIM over the test cameras, full frame and foreground crop."""
+    images, masks = (torch.from_numpy(capture.stack("test", kind)) for kind in ("images", "masks"))
+    views = render_views(avatar.pose(avatar.captured), capture.cameras("test"))
     rows = []
-    for index, name in enumerate(cameras.names):
-        image = render(cloud, cameras[index]).rgb[0].cpu().clamp(0, 1)
-        image = (image * 255).round() / 255
-        truth, mask = (torch.from_numpy(x) for x in (capture.image(name), capture.mask(name)))
+    for view, truth, mask in zip(views, images, masks, strict=True):
         crop = foreground_crop(mask)
-        rows.append([psnr(image, truth), psnr(image[crop], truth[crop]), ssim(image, truth)])
+        rows.append([psnr(view.rgb, truth), psnr(view.rgb[crop], truth[crop]), ssim(view.rgb, truth)])
     return dict(zip(("psnr", "psnr_crop", "ssim"), np.mean(rows, axis=0).tolist(), strict=True))
 
 
@@ -138,6 +136,8 @@ def run(options: Options) -> dict:
             return held_out_scores(stage_avatar(stage, name, capture.subject, {}), capture)
 
         on_the_way += run_stage(stage, name, clock, score, options.every if name == "single" else 0)
+        with clock.measure(f"{name} finish"):
+            stage.finish()
         avatar = stage_avatar(stage, name, capture.subject, {})
         rows.append(_row(name, settings.iterations, len(stage.surfels), clock, device) | score(stage))
         log.info("%s", rows[-1])

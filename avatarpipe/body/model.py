@@ -120,6 +120,10 @@ class Body:
         correctives = (pose_feature @ self._model.posedirs).view(len(params), -1, 3)
         return self._shape_offsets(params) + correctives
 
+    def rest_joints(self) -> np.ndarray:
+        """(55, 3) joints of the mean shape in T-pose."""
+        return vertices2joints(self._model.J_regressor, self.v_template[None])[0].cpu().numpy()
+
     def transforms(self, params: BodyParams) -> torch.Tensor:
         """(B, 55, 4, 4) rest-to-posed transform of each bone, transl included (SMPL, eq. 3-4)."""
         params = params.to(self.device)

@@ -71,6 +71,7 @@ def run(options: TrainLayered) -> None:
     curves = train(
         stage, settings.iterations, checkpoints, f"{subject} {options.stage}", device, settings.checkpoint_every
     )
+    stage.finish()
     curves.save(options.curves)
     stage_avatar(stage, options.stage, subject, made_by).save(options.out.parent)
     checkpoints.clear()

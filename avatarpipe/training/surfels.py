@@ -83,6 +83,11 @@ class TrainableSurfels:
         self.raw["log_scales"].clamp_(max=float(torch.tensor(largest).log()))
 
     @torch.no_grad()
+    def limit_colors(self) -> None:
+        """Keep every colour within sRGB's [0, 1]: what no view sees cannot glow."""
+        self.raw["sh_dc"].clamp_(-0.5 / SH_DC, 0.5 / SH_DC)
+
+    @torch.no_grad()
     def limit_opacities(self, largest: float) -> None:
         """The opacity reset of 3DGS: none above `largest`; the moments of the opacities start anew."""
         self.raw["opacity_logits"].clamp_(max=float(torch.tensor(largest).logit()))

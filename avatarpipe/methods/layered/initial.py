@@ -15,10 +15,12 @@ def surface_surfels(
     seed: int,
     face_weights: np.ndarray | None = None,
     opacity: float = 0.9,
+    overlap: float = 0.6,
 ) -> GaussianCloud:
     """`count` surfels spread evenly over a mesh, tangent to it.
 
     vertices: (V, 3) metres. faces: (F, 3). color: (3,) or (count, 3) sRGB. face_weights: (F,) multiplies the density.
+    overlap: standard deviation in units of the distance to the neighbours; above 1 no gap shows, however close one looks.
     """
     rng = np.random.default_rng(seed)
     corners = vertices[faces]
@@ -29,7 +31,7 @@ def surface_surfels(
     weights = rng.dirichlet((1.0, 1.0, 1.0), count)
     points = np.einsum("nk,nki->ni", weights, corners[chosen])
     normals = areas[chosen] / np.maximum(sizes[chosen, None], 1e-20)
-    return tangent_surfels(points, normals, color, opacity)
+    return tangent_surfels(points, normals, color, opacity, overlap)
 
 
 def _stratified(density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -40,10 +42,10 @@ def _stratified(density: np.ndarray, count: int, rng: np.random.Generator) -> np
 
 
 def tangent_surfels(
-    points: np.ndarray, normals: np.ndarray, color: torch.Tensor, opacity: float
+    points: np.ndarray, normals: np.ndarray, color: torch.Tensor, opacity: float, overlap: float
 ) -> GaussianCloud:
     """Surfels at (N, 3) `points` facing along (N, 3) unit `normals`, sized by the distance to their three neighbours."""
-    scales = _spacing(points)
+    scales = np.clip(overlap * _spacing(points), 1e-4, 0.02)
     return GaussianCloud(
         torch.from_numpy(points).float(),
         quats_facing(torch.from_numpy(normals).float()),
@@ -54,10 +56,11 @@ def tangent_surfels(
 
 
 def _spacing(points: np.ndarray) -> np.ndarray:
+    """(N,) root mean square distance to the three nearest neighbours, metres."""
     neighbours = min(4, len(points))
     distances = cKDTree(points).query(points, neighbours)[0].reshape(len(points), -1)[:, 1:]
     mean = np.sqrt((distances**2).mean(axis=1)) if distances.size else np.full(len(points), 0.01)
-    return np.clip(0.6 * mean, 1e-4, 0.02)
+    return mean
 
 
 def quats_facing(normals: torch.Tensor) -> torch.Tensor:

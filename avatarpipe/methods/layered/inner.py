@@ -13,7 +13,7 @@ from avatarpipe.methods.layered.surfel_stage import SurfelStage
 from avatarpipe.training.losses import photometric
 from avatarpipe.training.views import ViewBatch
 
-SURELY_HIDDEN = 0.75  # share of a vertex's pixels on the garment from which the prior sets in
+SURELY_HIDDEN = 0.4  # share of a vertex's pixels on the garment from which the prior sets in
 
 
 class InnerStage(SurfelStage):

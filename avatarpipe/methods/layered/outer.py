@@ -8,8 +8,12 @@ from avatarpipe.gaussians.render import Rendering
 from avatarpipe.mesh.closest import closest_points
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.methods.layered.clearance import clearance_loss, surface_frames
+from avatarpipe.methods.layered.lifting import lifted_roles
+from avatarpipe.methods.layered.roles import BODY, GARMENT
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
 from avatarpipe.training.views import ViewBatch
+
+SEEN = 0.05  # pixels' worth of weight below which a surfel's whereabouts say nothing
 
 
 class OuterStage(SurfelStage):
@@ -26,6 +30,16 @@ class OuterStage(SurfelStage):
         clearance = clearance_loss(self.frames, cloud.means, self.settings.clearance)
         terms["clearance"] = self.settings.clearance_weight * clearance
         return terms | {"layer": self.layer_loss(rendering, batch)}
+
+    def finish(self) -> None:
+        """Drop the surfels that show on the body rather than on the garment: bits of neck caught in a collar."""
+        with torch.no_grad():
+            composite = self.composite(self.surfels.cloud())
+        weights = lifted_roles(composite, self.views, (BODY, GARMENT))[-len(self.surfels) :]
+        astray = (weights[:, 0] > weights[:, 1]) & (weights.sum(dim=1) > SEEN)
+        nothing = {name: value[:0].detach() for name, value in self.surfels.raw.items()}
+        self.surfels.rearrange(torch.nonzero(~astray)[:, 0], nothing)
+        self.rebind()
 
     def _bound(self, binding: SurfaceBinding) -> None:
         """Beside the motion: the body surface under each surfel."""

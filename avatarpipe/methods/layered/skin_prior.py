@@ -1,8 +1,10 @@
 """What hidden skin looks like where no diffusion model is asked: a stated prior on the body surface.
 
-Colour: where skin was seen its mean colour stands; where it was not, the colour is the smoothest one that fits what
-was seen around it and on the other side of the body (the harmonic extension over the surface, with an edge between
-each unseen vertex and its mirror image). Shape: hidden skin lies on the fitted body.
+Colour: of what was seen, a mean by the direction that the surface faces (scans carry their light baked in) plus what is
+particular to the place. The latter stands where skin was seen; elsewhere it is the smoothest one that fits what was seen
+around it and on the other side of the body: the harmonic extension over the surface, with an edge between each unseen
+vertex and its mirror image. Trousers or a skirt that come out below the garment are taken to reach up to the waist, with
+their own colour continued. Shape: what is hidden lies on the fitted body.
 """
 
 from dataclasses import dataclass
@@ -13,21 +15,23 @@ from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
-from avatarpipe.body.model import Body
+from avatarpipe.body.model import JOINT_NAMES, Body
 from avatarpipe.cameras import Cameras
 from avatarpipe.capture.capture import Capture
-from avatarpipe.capture.labels import Label, garment_mask
+from avatarpipe.capture.labels import Label, garment_labels, garment_mask
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.mesh.render import render_mesh
 
 MIRROR_WEIGHT = 1.0  # of the edge between an unseen vertex and its mirror image; a surface edge weighs 1
 SEEN_WEIGHT = 100.0  # of an observation, for a face seen by many pixels
+WAIST = "spine1"  # the joint at whose height trousers end
+MOSTLY_LOWER = 0.3  # share of lower garment, against skin, from which trousers reach up there
 MIN_COSINE = 0.3  # of the viewing angle, below which a pixel tells little about a face
 
 
 @dataclass(frozen=True)
 class SkinPrior:
-    """Per body vertex: hidden (V,) in [0, 1], whether the garment covers it; colors (V, 3) sRGB of the skin."""
+    """Per body vertex: hidden (V,) in [0, 1], whether the garment covers it; colors (V, 3) sRGB of what is under it."""
 
     hidden: torch.Tensor
     colors: torch.Tensor
@@ -38,40 +42,58 @@ def skin_prior(body: Body, capture: Capture, garment: str, split: str = "train")
     posed = Mesh(body.vertices(capture.poses[0])[0].cpu().numpy(), body.faces)
     seen = _observe(posed, capture, garment, split)
     graph = _surface_graph(body.faces, len(posed.vertices))
-    hidden = _hidden_vertices(seen, graph, body.faces)
-    colors = _complete_colors(body, seen, graph)
+    hidden = _hidden_vertices(seen, graph)
+    mirrored = graph + _mirror_edges(body, seen.skin == 0)
+    colors = _continued(seen.skin, seen.skin_color, posed.vertex_normals(), mirrored)
+    if seen.lower.sum() > 0:
+        below = _reaching_the_waist(body, seen, graph)
+        trousers = _continued(seen.lower, seen.lower_color, posed.vertex_normals(), graph)
+        colors = np.where(below[:, None], trousers, colors)
     to_tensor = {"dtype": torch.float32, "device": body.device}
     return SkinPrior(torch.as_tensor(hidden, **to_tensor), torch.as_tensor(colors, **to_tensor))
 
 
 @dataclass
 class _Observations:
-    """Sums over pixels, per body face: any role, garment, skin, and the colours of skin."""
+    """Per body vertex, summed over pixels: of anything, of the garment, of skin and lower garment with their colours."""
 
     pixels: np.ndarray
     garment: np.ndarray
     skin: np.ndarray
-    color: np.ndarray
+    skin_color: np.ndarray
+    lower: np.ndarray
+    lower_color: np.ndarray
 
 
 def _observe(posed: Mesh, capture: Capture, garment: str, split: str) -> _Observations:
-    cameras = capture.cameras(split)
-    count = len(posed.faces)
-    sums = _Observations(np.zeros(count), np.zeros(count), np.zeros(count), np.zeros((count, 3)))
-    normals = posed.normals()
+    """What the views of `split` show on each vertex; the lower garment only where it is not what is taken off."""
+    cameras, count = capture.cameras(split), len(posed.faces)
+    normals, taken = posed.normals(), garment_labels(garment)
+    under = {"skin": Label.SKIN, "lower": Label.LOWER}
+    sums = {name: np.zeros((count, 4)) for name in under} | {"pixels": np.zeros((count, 2))}
     for index, name in enumerate(cameras.names):
-        camera = cameras[index]
-        faces = render_mesh(posed, camera).face_ids[0]
-        drawn = (faces >= 0) & (capture.labels(name) != Label.BACKGROUND)
-        ids, weight = faces[drawn], _facing(normals, camera, faces, drawn)
-        labels = capture.labels(name)[drawn]
-        on_skin = weight * (labels == Label.SKIN)
-        sums.pixels += np.bincount(ids, weight, count)
-        sums.garment += np.bincount(ids, weight * garment_mask(labels, garment), count)
-        sums.skin += np.bincount(ids, on_skin, count)
-        colors = capture.image(name)[drawn]
-        sums.color += np.stack([np.bincount(ids, on_skin * colors[:, k], count) for k in range(3)], axis=1)
-    return sums
+        faces = render_mesh(posed, cameras[index]).face_ids[0]
+        labels, image = capture.labels(name), capture.image(name)
+        drawn = (faces >= 0) & (labels != Label.BACKGROUND)
+        ids, weight = faces[drawn], _facing(normals, cameras[index], faces, drawn)
+        on_garment = garment_mask(labels[drawn], garment)
+        sums["pixels"] += _per_face(ids, weight, np.stack([np.ones(len(ids)), on_garment], 1), count)
+        for part, label in under.items():
+            values = np.concatenate([np.ones((len(ids), 1)), image[drawn]], axis=1)
+            shown = weight * (labels[drawn] == label) * (label not in taken)
+            sums[part] += _per_face(ids, shown, values, count)
+    at = {name: _to_vertices(values, posed.faces, len(posed.vertices)) for name, values in sums.items()}
+    pixels, on_garment = at["pixels"].T
+    parts = {}
+    for part in under:
+        trusted = at[part] * (at[part][:, :1] > 0.5 * pixels[:, None])  # not the fringe of a sleeve
+        parts |= {part: trusted[:, 0], f"{part}_color": trusted[:, 1:]}
+    return _Observations(pixels, on_garment, **parts)
+
+
+def _per_face(ids: np.ndarray, weight: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """(F, D) sums of weight (P,) times values (P, D) over the pixels of each face."""
+    return np.stack([np.bincount(ids, weight * column, count) for column in values.T], axis=1)
 
 
 def _facing(normals: np.ndarray, camera: Cameras, faces: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -94,7 +116,9 @@ def _surface_graph(faces: np.ndarray, count: int):
 
 
 def _to_vertices(per_face: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
-    return np.bincount(faces.ravel(), np.repeat(per_face, 3), count)
+    """(V, D) sums over the faces around each vertex."""
+    columns = [np.bincount(faces.ravel(), np.repeat(column, 3), count) for column in per_face.T]
+    return np.stack(columns, axis=1)
 
 
 def _extend(values: np.ndarray, certainty: np.ndarray, graph) -> np.ndarray:
@@ -104,26 +128,36 @@ def _extend(values: np.ndarray, certainty: np.ndarray, graph) -> np.ndarray:
     return spsolve(system.tocsc(), certainty[:, None] * values)
 
 
-def _hidden_vertices(seen: _Observations, graph, faces: np.ndarray) -> np.ndarray:
+def _hidden_vertices(seen: _Observations, graph) -> np.ndarray:
     """(V,) share of the pixels on a vertex that show the garment, smoothly extended to vertices never seen."""
-    count = graph.shape[0]
-    pixels, garment = (_to_vertices(x, faces, count) for x in (seen.pixels, seen.garment))
-    share = garment / np.maximum(pixels, 1e-9)
-    certainty = SEEN_WEIGHT * pixels / (pixels + 1.0) + 1e-6
-    return np.clip(_extend(share[:, None], certainty, graph).reshape(count), 0.0, 1.0)
+    share = seen.garment / np.maximum(seen.pixels, 1e-9)
+    certainty = SEEN_WEIGHT * seen.pixels / (seen.pixels + 1.0) + 1e-6
+    return np.clip(_extend(share[:, None], certainty, graph).reshape(-1), 0.0, 1.0)
 
 
-def _complete_colors(body: Body, seen: _Observations, graph) -> np.ndarray:
-    faces, count = body.faces, graph.shape[0]
-    skin = _to_vertices(seen.skin, faces, count)
-    color = np.stack([_to_vertices(seen.color[:, k], faces, count) for k in range(3)], axis=1)
-    share = skin / np.maximum(_to_vertices(seen.pixels, faces, count), 1e-9)
-    mean = color.sum(axis=0) / max(skin.sum(), 1e-9) if skin.sum() else np.full(3, 0.5)
-    trusted = np.where(share > 0.5, skin, 0.0)  # not the fringe of a sleeve
-    observed = np.where(trusted[:, None] > 0, color / np.maximum(skin, 1e-9)[:, None], mean)
-    certainty = SEEN_WEIGHT * trusted / (trusted + 1.0) + 1e-4  # unreachable parts fall back to the mean
-    graph = graph + _mirror_edges(body, trusted == 0)
-    return np.clip(_extend(observed, certainty, graph), 0.0, 1.0)
+def _continued(weight: np.ndarray, color: np.ndarray, normals: np.ndarray, graph) -> np.ndarray:
+    """(V, 3) colours: seen ones, and their continuation by facing direction and smoothness.
+
+    weight: (V,) how much of the part was seen at a vertex; color: (V, 3) its colours times that weight.
+    """
+    if not weight.any():
+        return np.full((len(weight), 3), 0.5)
+    observed = color / np.maximum(weight, 1e-9)[:, None]
+    shading = np.concatenate([np.ones((len(normals), 1)), normals], axis=1)  # constant and linear: first-order light
+    gram = (shading * weight[:, None]).T @ shading + 1e-2 * weight.sum() * np.diag([0.0, 1.0, 1.0, 1.0])
+    lit = shading @ np.linalg.solve(gram, (shading * weight[:, None]).T @ observed)
+    certainty = SEEN_WEIGHT * weight / (weight + 1.0) + 1e-4  # far from all that was seen: the mean by direction
+    particular = np.where(weight[:, None] > 0, observed - lit, 0.0)
+    return np.clip(lit + _extend(particular, certainty, graph), 0.0, 1.0)
+
+
+def _reaching_the_waist(body: Body, seen: _Observations, graph) -> np.ndarray:
+    """(V,) bool: below the waist, and not far from where a lower garment was seen."""
+    share = seen.lower / np.maximum(seen.lower + seen.skin, 1e-9)
+    known = seen.lower + seen.skin
+    extended = _extend(share[:, None], SEEN_WEIGHT * known / (known + 1.0) + 1e-6, graph).reshape(-1)
+    waist = body.rest_joints()[JOINT_NAMES.index(WAIST), 1]
+    return (extended > MOSTLY_LOWER) & (body.v_template[:, 1].cpu().numpy() < waist)
 
 
 def _mirror_edges(body: Body, unseen: np.ndarray):

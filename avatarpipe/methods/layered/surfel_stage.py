@@ -60,6 +60,7 @@ class SurfelStage:
         )  # fmt: skip
         self.surfels.step(step / self.settings.iterations)
         self.surfels.limit_scales(self.settings.max_scale)
+        self.surfels.limit_colors()
         self._upkeep(step + 1)
         return {"loss": loss.detach(), "surfels": float(len(self.surfels)), **losses}
 
@@ -105,6 +106,9 @@ class SurfelStage:
     def droppable(self, done: int) -> torch.Tensor | None:
         """(N,) surfels to drop at a density change besides the faint ones; None for no others."""
         return None
+
+    def finish(self) -> None:
+        """What is left to do after the last iteration; nothing, unless a stage says otherwise."""
 
     def rebind(self) -> None:
         """Look up where the surfels are bound to the body, and how the captured pose moves them."""
