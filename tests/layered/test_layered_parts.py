@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from avatarpipe.body.model import JOINT_NAMES
 from avatarpipe.cameras import orbit
 from avatarpipe.capture.labels import Label
 from avatarpipe.errors import InputError
@@ -13,7 +14,8 @@ from avatarpipe.methods.layered.initial import quats_facing, surface_surfels
 from avatarpipe.methods.layered.lifting import lifted_colors, lifted_roles
 from avatarpipe.methods.layered.roles import BACKGROUND, BODY, EDGE, GARMENT, SEAM, pixel_roles
 from avatarpipe.methods.layered.settings import StageSettings, stage_settings
-from avatarpipe.methods.layered.skin_prior import _extend, _surface_graph, skin_prior
+from avatarpipe.methods.layered.skin_prior import _continued, _extend, _surface_graph, skin_prior
+from avatarpipe.training.surfels import LearningRates, TrainableSurfels
 from avatarpipe.training.views import TrainingViews, ViewBatch
 
 
@@ -156,3 +158,38 @@ def test_every_view_comes_once_an_epoch_in_a_seeded_order(quick_inputs):
     assert len(torch.unique(torch.cat(seen), dim=0)) == len(views)
     assert torch.equal(seen[1], views.batch(1, 4, seed=7).viewmats)
     assert not torch.equal(seen[1], views.batch(1, 4, seed=8).viewmats)
+
+
+def test_colours_continue_by_direction_and_place():
+    """On a lit cylinder only one half is seen: the unseen half takes the light of its own direction."""
+    angle = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    normals = np.stack([np.sin(angle), np.zeros(200), np.cos(angle)], axis=1)
+    true = 0.5 + 0.2 * normals[:, [2]] * np.array([1.0, 0.8, 0.6])
+    seen = (np.abs(angle - 0.4) < 2.2).astype(float)
+    ring = np.stack([np.arange(200), np.roll(np.arange(200), -1), np.roll(np.arange(200), -2)], axis=1)
+    found = _continued(seen, true * seen[:, None], normals, _surface_graph(ring, 200))
+    assert np.abs(found - true)[seen > 0].max() < 0.02
+    assert np.abs(found - true)[seen == 0].max() < 0.08
+    flat = true[seen > 0].mean(axis=0)  # what a prior without direction would say
+    assert np.abs(found - true)[seen == 0].mean() < 0.4 * np.abs(flat - true)[seen == 0].mean()
+
+
+def test_trousers_reach_up_to_the_waist_and_no_further(quick_inputs, fake_body):
+    prior = skin_prior(fake_body, quick_inputs.capture, "upper")
+    waist = fake_body.rest_joints()[JOINT_NAMES.index("spine1"), 1]
+    y, x = fake_body.v_template[:, 1], fake_body.v_template[:, 0].abs()
+    trousers = torch.tensor([40.0, 60.0, 160.0]) / 255.0
+    hips = (y < waist - 0.03) & (y > waist - 0.15) & (x < 0.2)
+    chest = (y > waist + 0.05) & (y < waist + 0.2) & (x < 0.15)
+    assert (prior.colors[hips] - trousers).abs().mean() < 0.1
+    assert (prior.colors[chest] - trousers).abs().mean() > 0.2
+
+
+def test_colours_stay_within_srgb(quick_inputs):
+    start = surface_surfels(np.eye(3), np.array([[0, 1, 2]]), 20, torch.tensor([0.9, 0.1, 0.5]), 0)
+    surfels = TrainableSurfels.from_cloud(start, LearningRates(sh_dc=5.0))
+    surfels.cloud().colors.sum().neg().backward()
+    surfels.step(0.0)
+    assert surfels.cloud().colors.max() > 1.5
+    surfels.limit_colors()
+    assert surfels.cloud().colors.max() <= 1.0 + 1e-6

@@ -15,12 +15,12 @@ def surface_surfels(
     seed: int,
     face_weights: np.ndarray | None = None,
     opacity: float = 0.9,
-    overlap: float = 0.6,
+    overlap: float = 0.45,
 ) -> GaussianCloud:
     """`count` surfels spread evenly over a mesh, tangent to it.
 
     vertices: (V, 3) metres. faces: (F, 3). color: (3,) or (count, 3) sRGB. face_weights: (F,) multiplies the density.
-    overlap: standard deviation in units of the distance to the neighbours; above 1 no gap shows, however close one looks.
+    overlap: standard deviation in units of the distance to the neighbours; above 1 hardly a gap shows.
     """
     rng = np.random.default_rng(seed)
     corners = vertices[faces]
@@ -44,8 +44,8 @@ def _stratified(density: np.ndarray, count: int, rng: np.random.Generator) -> np
 def tangent_surfels(
     points: np.ndarray, normals: np.ndarray, color: torch.Tensor, opacity: float, overlap: float
 ) -> GaussianCloud:
-    """Surfels at (N, 3) `points` facing along (N, 3) unit `normals`, sized by the distance to their three neighbours."""
-    scales = np.clip(overlap * _spacing(points), 1e-4, 0.02)
+    """Surfels at (N, 3) `points` facing along (N, 3) unit `normals`, sized by the distance to their neighbours."""
+    scales = np.clip(overlap * spacing(points), 1e-4, 0.02)
     return GaussianCloud(
         torch.from_numpy(points).float(),
         quats_facing(torch.from_numpy(normals).float()),
@@ -55,9 +55,9 @@ def tangent_surfels(
     )
 
 
-def _spacing(points: np.ndarray) -> np.ndarray:
-    """(N,) root mean square distance to the three nearest neighbours, metres."""
-    neighbours = min(4, len(points))
+def spacing(points: np.ndarray) -> np.ndarray:
+    """(N,) root mean square distance to the six nearest neighbours, metres."""
+    neighbours = min(7, len(points))
     distances = cKDTree(points).query(points, neighbours)[0].reshape(len(points), -1)[:, 1:]
     mean = np.sqrt((distances**2).mean(axis=1)) if distances.size else np.full(len(points), 0.01)
     return mean

@@ -7,12 +7,14 @@ from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.gaussians.render import Rendering
 from avatarpipe.gaussians.rotations import quats_to_matrices
 from avatarpipe.methods.layered.clearance import surface_frames
+from avatarpipe.methods.layered.initial import spacing
 from avatarpipe.methods.layered.roles import GARMENT, SEAM
 from avatarpipe.methods.layered.skin_prior import SkinPrior
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
 from avatarpipe.training.losses import photometric
 from avatarpipe.training.views import ViewBatch
 
+MAX_SPACING = 0.015  # metres: a surfel far from all others need not fill the room between
 SURELY_HIDDEN = 0.4  # share of a vertex's pixels on the garment from which the prior sets in
 
 
@@ -35,7 +37,7 @@ class InnerStage(SurfelStage):
         return terms | {"skin": self.settings.skin_weight * self._skin_loss(cloud)}
 
     def _skin_loss(self, cloud: GaussianCloud) -> torch.Tensor:
-        """Mean over hidden surfels of: colour off the prior, leaving the skin, facing aside, being transparent."""
+        """Mean over hidden surfels of: colour off the prior, leaving the skin, facing aside, transparency, gaps."""
         away = self.frames.height(cloud.means).abs()
         facing = (quats_to_matrices(cloud.quats)[:, :, 2] * self.frames.normals).sum(dim=1).abs()
         per_surfel = (
@@ -43,8 +45,16 @@ class InnerStage(SurfelStage):
             + (away - self.settings.skin_offset).clamp_min(0.0) / 0.01
             + (1.0 - facing)
             + (1.0 - cloud.opacities)
+            + (self.spacing[:, None] - cloud.scales[:, :2]).clamp_min(0.0).sum(dim=1) / 0.01
         )
         return (self.hidden * per_surfel).sum() / (self.hidden.sum() + 1.0)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return super().state() | {"bound.spacing": self.spacing}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        super().restore(state)
+        self.spacing = state["bound.spacing"]  # of when the surfels were bound, not of now
 
     def _bound(self, binding: SurfaceBinding) -> None:
         """Beside the motion: the body surface under each surfel, and how hidden it is."""
@@ -53,3 +63,5 @@ class InnerStage(SurfelStage):
         hidden = (binding.at(self.prior.hidden) - SURELY_HIDDEN) / (1.0 - SURELY_HIDDEN)
         self.hidden = hidden.clamp(0.0, 1.0)
         self.skin_color = binding.at(self.prior.colors)
+        means = self.surfels.means.detach()
+        self.spacing = torch.from_numpy(spacing(means.cpu().numpy())).to(means).clamp_max(MAX_SPACING)
