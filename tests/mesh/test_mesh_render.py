@@ -199,7 +199,7 @@ def test_gpu_backends_agree_with_embree(backend):
     covered = expected.alpha > 0
     assert (covered != (image.alpha > 0)).sum() <= 0.002 * covered.sum()
     same = covered & (expected.face_ids == image.face_ids)
-    assert same.sum() > 0.98 * covered.sum()
+    assert same.sum() > 0.96 * covered.sum()  # nvdiffrast snaps vertices to a sixteenth of a pixel
     np.testing.assert_allclose(image.depth[same], expected.depth[same], atol=1e-6)
     np.testing.assert_allclose(image.rgb[same], expected.rgb[same], atol=1e-6)
     both = covered & (image.alpha > 0)

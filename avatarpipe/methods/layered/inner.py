@@ -14,7 +14,8 @@ from avatarpipe.methods.layered.surfel_stage import SurfelStage
 from avatarpipe.training.losses import photometric
 from avatarpipe.training.views import ViewBatch
 
-MAX_SPACING = 0.015  # metres: a surfel far from all others need not fill the room between
+OVERLAP = 0.75  # of the spacing that a hidden surfel must at least have as standard deviation, to leave no gap
+MAX_SPACING = 0.010  # metres: a surfel far from all others need not fill the room between, nor stand out of an arm
 SURELY_HIDDEN = 0.4  # share of a vertex's pixels on the garment from which the prior sets in
 
 
@@ -45,7 +46,7 @@ class InnerStage(SurfelStage):
             + (away - self.settings.skin_offset).clamp_min(0.0) / 0.01
             + (1.0 - facing)
             + (1.0 - cloud.opacities)
-            + (self.spacing[:, None] - cloud.scales[:, :2]).clamp_min(0.0).sum(dim=1) / 0.01
+            + (OVERLAP * self.spacing[:, None] - cloud.scales[:, :2]).clamp_min(0.0).sum(dim=1) / 0.01
         )
         return (self.hidden * per_surfel).sum() / (self.hidden.sum() + 1.0)
 

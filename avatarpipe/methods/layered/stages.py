@@ -86,7 +86,7 @@ def inner_stage(inputs: StageInputs, single: SkinnedAvatar, garment_mesh: Mesh) 
     hidden = prior.hidden.cpu().numpy()[inputs.body.faces].mean(axis=1)
     covered = surface_surfels(
         vertices, inputs.body.faces, inputs.settings.points, _mean_color(views), inputs.seed,
-        face_weights=np.where(hidden > 0.3, 1.0, 1e-9), overlap=1.0,
+        face_weights=np.where(hidden > 0.3, 1.0, 1e-9), overlap=0.8,
     ).to(inputs.device)  # fmt: skip
     everything = single.layers["body"].cloud
     coarse = lifted_off(everything.select(on_garment), inputs.body, inputs.settings.clearance)
