@@ -181,7 +181,7 @@ def test_clip_coordinates_land_on_the_pixels_of_the_projection():
 @pytest.mark.parametrize("backend", ["nvdiffrast", "pytorch3d"])
 def test_gpu_backends_agree_with_embree(backend):
     """Tolerances: coverage differs in at most 0.2 % of the covered pixels; where both see the same face, depth 1e-6 m and
-    colour 1e-6; where they see different faces (on borders), depth 2 mm."""
+    colour 1e-6; where they see different faces (on borders), depth 2 mm in all but 0.5 % (grazing ones)."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed (source install, CUDA)")
     if backend == "nvdiffrast":
@@ -203,7 +203,8 @@ def test_gpu_backends_agree_with_embree(backend):
     np.testing.assert_allclose(image.depth[same], expected.depth[same], atol=1e-6)
     np.testing.assert_allclose(image.rgb[same], expected.rgb[same], atol=1e-6)
     both = covered & (image.alpha > 0)
-    np.testing.assert_allclose(image.depth[both], expected.depth[both], atol=2e-3)
+    off = np.abs(image.depth[both] - expected.depth[both]) > 2e-3
+    assert off.mean() <= 0.005, f"{off.sum()} of {off.size} depths are off by more than 2 mm"
 
 
 def test_missing_and_unknown_backends_are_input_errors():
