@@ -11,9 +11,11 @@ ARGS ?=
 PY := $(VENV)/bin/python
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
-SUBJECT = $$(awk -F'\t' '!/^\#/ && ++n == 2 {print $$1}' config/subjects.tsv)
+FIRST = awk -F'\t' '!/^\#/ && ++n == 2
+SUBJECT = $$($(FIRST) {print $$1}' config/subjects.tsv)
+GENDER = $$($(FIRST) {print toupper($$4)}' config/subjects.tsv)
 
-.PHONY: help demo run report test lint clean distclean
+.PHONY: help demo run report test lint benchmark clean distclean
 
 help:  ## what there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +40,12 @@ lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
 	$(PY) -m ruff check .
 	$(PY) -m snakefmt --check --line-length 100 Snakefile rules workflow/common.smk
 	$(PY) -m snakemake --lint
+
+benchmark: run  ## time the renderer, mesh rendering, and the stages on the first subject
+	$(PY) -m benchmarks.renderer --out results/benchmarks/renderer
+	$(PY) -m benchmarks.mesh_rendering
+	$(PY) -m benchmarks.stages --preset $(or $(PRESET),demo) \
+	  --capture results/$(SUBJECT)/segment/capture.json --body results/body/SMPLX_$(GENDER).npz
 
 clean:  ## remove everything computed; the environment stays
 	rm -rf results logs .snakemake

@@ -40,11 +40,11 @@ wildcard_constraints:
     stage="single|inner|outer",
 
 
-# Jobs run the Python that runs Snakemake, unless a conda environment puts its own in front; they find the
-# package without installing it, and compute on the threads that their rule asks for.
+# Jobs run the Python that runs Snakemake, unless a conda environment puts its own in front; they find the package
+# without installing it, compute on the threads that their rule asks for, and draw their bars on the terminal.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 shell.prefix(
-    "set -euo pipefail; "
+    "set -euo pipefail; if [ -t 2 ]; then export AVATARPIPE_PROGRESS=/dev/tty; fi; "
     f"export PYTHONPATH={quote(str(workflow.basedir))} NUMBA_NUM_THREADS=$OMP_NUM_THREADS; "
     f"source {quote(str(WORKFLOW / 'gpu.sh'))}; "
 )

@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
-from rich.console import Console
 from rich.progress import track
+
+from avatarpipe.terminal import bar_console
 
 Track = Callable[[Iterable, int, str], Iterable]
 """Wraps an iterable of known length and purpose, to show progress."""
 
 
 def tracked(items: Iterable, total: int, what: str) -> Iterator:
-    """The items, with a bar on stderr that says `what` is going on and how far it is."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    """The items, with a bar on the terminal that says `what` is going on and how far it is."""
+    console = bar_console()
+    if console is None:
         logging.info("%s: %d", what, total)
         yield from items
         return

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from avatarpipe.terminal import bar_console
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.curves import Curves
 
@@ -60,14 +61,15 @@ def _save(checkpoints: Checkpoints, curves: Curves, file: Path, step: int, stage
 
 
 class _Display:
-    """A progress bar on a terminal, a line every few seconds in a log."""
+    """A progress bar on the terminal, a line every few seconds in a log."""
 
     def __init__(self, label: str, total: int, start: int):
         self.console = Console(stderr=True)
         self.label, self.total, self.start = label, total, start
         self.began = self.printed = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        terminal = bar_console()
+        self.bar = Progress(*columns, console=terminal, disable=terminal is None, transient=True)
 
     def __enter__(self) -> "_Display":
         if self.start:

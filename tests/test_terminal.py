@@ -1,0 +1,32 @@
+"""Progress bars find the terminal behind a log, and stay away where there is none."""
+
+import os
+
+import pytest
+
+from avatarpipe.evaluation.progress import tracked
+from avatarpipe.terminal import bar_console
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """The reading end of a terminal that AVATARPIPE_PROGRESS names."""
+    reading, writing = os.openpty()
+    monkeypatch.setenv("AVATARPIPE_PROGRESS", os.ttyname(writing))
+    monkeypatch.setenv("TERM", "xterm")
+    yield reading
+    os.close(reading), os.close(writing)
+
+
+def test_without_a_terminal_there_is_no_bar(monkeypatch, tmp_path):
+    monkeypatch.delenv("AVATARPIPE_PROGRESS", raising=False)
+    assert bar_console() is None
+    for name in (tmp_path / "no" / "such", tmp_path / "file"):
+        monkeypatch.setenv("AVATARPIPE_PROGRESS", str(name))
+        assert bar_console() is None
+
+
+def test_the_bar_is_drawn_on_the_named_terminal(terminal, capsys):
+    assert list(tracked(range(3), 3, "rendering")) == [0, 1, 2]
+    assert b"rendering" in os.read(terminal, 65536)
+    assert capsys.readouterr().err == ""
