@@ -10,5 +10,5 @@ def chosen_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("device cuda: torch sees no CUDA GPU here. Use --device cpu, or install a CUDA build of torch.")
+        raise InputError("device cuda: torch sees no CUDA device here. Use --device cpu, or install a CUDA build of torch.")
     return torch.device(name)

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate, pad
 
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.labels import Label
+from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 
@@ -49,7 +50,7 @@ class Sapiens:
             "or segment with provider scan_labels where the scan is labelled."
         )
         self.path = require_file(checkpoint, hint)
-        self.device = _device(device)
+        self.device = chosen_device(device)
         try:
             self._network = torch.jit.load(str(self.path), map_location=self.device).eval()
         except Exception as error:  # the loader raises whatever its archive reader does
@@ -108,11 +109,3 @@ def class_maps(
         images = np.stack([capture.image(camera, frame) for frame, camera in batch])
         for (frame, camera), found in zip(batch, network.classes(images), strict=True):
             yield frame, camera, found
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda: no CUDA device is visible; use cpu, or auto.")
-    return torch.device(name)

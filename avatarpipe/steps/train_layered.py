@@ -10,7 +10,7 @@ from avatarpipe.body.model import Body
 from avatarpipe.capture.capture import Capture
 from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
-from avatarpipe.files import file_sha256, require_file
+from avatarpipe.files import require_file
 from avatarpipe.mesh.mesh import load_mesh
 from avatarpipe.methods.layered.settings import stage_settings
 from avatarpipe.methods.layered.stages import (
@@ -66,7 +66,7 @@ def run(options: TrainLayered) -> None:
     subject, folder = stage_inputs.capture.subject, options.out.parent.parent
     if options.stage == "inner":
         stage_avatar(stage, "inner", subject, made_by).save(folder / "initial_avatar")
-    checkpoints = Checkpoints(folder / "checkpoints", _identity(options, made_by))
+    checkpoints = Checkpoints(folder / "checkpoints", identity=made_by)
     settings = stage_inputs.settings
     curves = train(
         stage, settings.iterations, checkpoints, f"{subject} {options.stage}", device, settings.checkpoint_every
@@ -95,14 +95,6 @@ def _inputs(options: TrainLayered) -> dict[str, Path]:
             raise InputError(f"stage {options.stage} needs --previous and --garment-mesh.")
         inputs |= {"previous": options.previous, "garment_mesh": options.garment_mesh}
     return {role: require_file(path, f"The {role} that training starts from.") for role, path in inputs.items()}
-
-
-def _identity(options: TrainLayered, made_by: dict) -> dict:
-    """What a checkpoint must share with this training: options, inputs and the code that trains."""
-    from avatarpipe.sources import sources
-
-    code = {Path(file).name: file_sha256(file) for file in sources("avatarpipe.steps.train_layered")}
-    return {"provenance": made_by, "code": code, "stage": options.stage}
 
 
 def _stage(options: TrainLayered, inputs: StageInputs):

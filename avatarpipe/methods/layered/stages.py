@@ -1,6 +1,7 @@
 """The three stages from their inputs to an avatar: what each starts from, what stands frozen, what it leaves."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,12 +44,13 @@ class StageInputs:
     device: torch.device
     guidance: Guidance | None = None
 
+    @cached_property
     def views(self) -> TrainingViews:
         """The training views with the role of each pixel."""
         height = self.capture.cameras("train").height
         views = TrainingViews(self.capture, "train", self.device, round(MARGIN_SHARE * height))
         labels = self.capture.stack("train", "labels")
-        roles = pixel_roles(labels, self.capture.stack("train", "masks"), self.garment)
+        roles = pixel_roles(labels, views.masks.cpu().numpy() / np.float32(255.0), self.garment)
         if not (roles == GARMENT).any():
             raise InputError(
                 f"{self.capture.path}: no training view shows a garment of class {self.garment!r}. "
@@ -61,7 +63,7 @@ class StageInputs:
         """The first arguments of every stage, its surfels starting from `start` (canonical)."""
         params = self.capture.poses[0].to(self.device)
         surfels = TrainableSurfels.from_cloud(start.to(self.device), self.settings.rates)
-        return surfels, self.body, params, self.views(), self.settings, self.seed
+        return surfels, self.body, params, self.views, self.settings, self.seed
 
 
 def single_stage(inputs: StageInputs) -> SurfelStage:
@@ -79,7 +81,7 @@ def single_stage(inputs: StageInputs) -> SurfelStage:
 def inner_stage(inputs: StageInputs, single: SkinnedAvatar, garment_mesh: Mesh) -> InnerStage:
     """The body: the single layer without its garment surfels, and new ones on the skin that the garment hides."""
     params = inputs.capture.poses[0].to(inputs.device)
-    views = inputs.views()
+    views = inputs.views
     on_garment = _on_garment(single, views, params, garment_mesh)
     prior = skin_prior(inputs.body, inputs.capture, inputs.garment)
     vertices = canonical_vertices(inputs.body).cpu().numpy()
