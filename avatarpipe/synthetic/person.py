@@ -74,24 +74,24 @@ def make_person(body: Body, gender: str, seed: int, detail: Detail) -> Person:
 def _dressed(figure: Figure, traits: Traits, detail: Detail) -> dict[str, Layer]:
     scene = Scene.of(figure, detail.cloth)
     skin = (figure.vertices, figure.faces)
-    body = _body_layer(figure, traits)
+    body = body_layer(figure, traits)
     shoes = make_shoes(scene, traits, detail.small)
     lower, worn = lower_field(scene, traits)
-    lower_layer = make_lower(scene, traits, lower, worn, [skin, _outer(shoes)])
+    lower_layer = make_lower(scene, traits, lower, worn, [skin, outer_sheet(shoes)])
     upper, worn = upper_field(scene, traits, lower)
-    upper_layer = make_upper(scene, traits, upper, worn, [skin, _outer(lower_layer)])
+    upper_layer = make_upper(scene, traits, upper, worn, [skin, outer_sheet(lower_layer)])
     hair = make_hair(scene, traits, detail.small, upper)
     named = (body, shoes, lower_layer, upper_layer, hair)
     return {layer.name: layer for layer in named}
 
 
-def _outer(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+def outer_sheet(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     """The outer sheet of a garment."""
     outside = (layer.attributes["inside"][layer.faces] < 0.5).all(axis=1)
     return layer.vertices, layer.faces[outside]
 
 
-def _body_layer(figure: Figure, traits: Traits) -> Layer:
+def body_layer(figure: Figure, traits: Traits) -> Layer:
     lid = _lid_distance(figure)
     attributes = {"rest": figure.rest, "eyes": figure.eyes, "lips": figure.lips, "lid": lid}
     detail = 1.0 + 1.8 * figure.head * smoothstep(
