@@ -1,6 +1,5 @@
 """What the rules stand on: the configuration, the subject table, input functions, and the shell of every job."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,27 +10,24 @@ from snakemake.exceptions import WorkflowError
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
+from avatarpipe.layout import TIMED_JOBS, Layout
 from avatarpipe.schemas import read_yaml
 from avatarpipe.sources import sources
 from avatarpipe.subjects import read_subjects
 
-WORKFLOW = Path(workflow.basedir) / "workflow"
-TIMED_JOBS = (
-    """convert normalize render segment train_single extract_mesh-single train_inner train_outer
-    extract_mesh-outer evaluate pictures""".split()
-)
 RAW_4D_DRESS = """basic_info.pkl Meshes_pkl/mesh-f{frame}.pkl Meshes_pkl/atlas-f{frame}.pkl
     SMPLX/mesh-f{frame}_smplx.pkl Semantic/labels/label-f{frame}.pkl"""
-SYNTHETIC_SOURCE, SYNTHETIC_FRAME = "synthetic/Inner/Take1", "00000"
-
+WORKFLOW = Path(workflow.basedir) / "workflow"
 try:
     schemas = {
         name: read_yaml(WORKFLOW / f"schemas/{name}.schema.yaml") for name in ("config", "subjects")
     }
     config.update(resolve_config(config, WORKFLOW.parent / "config/presets", schemas["config"]))
-    subjects = read_subjects(config["subjects"], schemas["subjects"])
+    layout = Layout(config, read_subjects(config["subjects"], schemas["subjects"]))
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+subjects = layout.subjects
 
 
 wildcard_constraints:
@@ -52,29 +48,19 @@ shell.prefix(
 
 def cell(column):
     """A function from wildcards to the subject's value in a column of the subject table."""
-
-    def value(wildcards):
-        if wildcards.subject not in subjects.index:
-            raise InputError(f"{wildcards.subject}: no such subject in {config['subjects']}.")
-        return subjects.at[wildcards.subject, column]
-
-    return value
+    return lambda wildcards: layout.cell(wildcards.subject, column)
 
 
-def is_synthetic(wildcards):
-    """Whether the subject is made here and not captured."""
-    return cell("dataset")(wildcards) == "synthetic"
+def of_subject(lookup):
+    """A lookup of the layout by subject name, as a function of wildcards."""
+    return lambda wildcards: lookup(wildcards.subject)
 
 
-def body_file(wildcards):
-    """The body model of the subject's gender: built here, or the user's licensed file."""
-    name = f"SMPLX_{cell('gender')(wildcards).upper()}.npz"
-    if config["bodies"] == "free":
-        return f"results/body/{name}"
-    return require_file(
-        Path(config["bodies"], name),
-        "`bodies` in config.yaml names its folder; resources/README.md says how to get it.",
-    )
+body_file = of_subject(layout.body_file)
+raw_root = of_subject(layout.raw_root)
+raw_source = of_subject(layout.raw_source)
+image_capture = of_subject(layout.image_capture)
+stage_settings = layout.stage_settings
 
 
 def body_gender(wildcards):
@@ -84,32 +70,17 @@ def body_gender(wildcards):
 
 def sapiens_checkpoint(wildcards):
     """The segmentation network that the configuration names."""
-    return require_file(
-        config["segmentation"]["checkpoint"],
-        "`segmentation.checkpoint` in config.yaml names it; resources/README.md says how to get it.",
-    )
-
-
-def raw_root(wildcards):
-    """The folder that holds SUBJECT/OUTFIT/SEQUENCE of the subject's dataset."""
-    if is_synthetic(wildcards):
-        return f"results/{wildcards.subject}/synthesize"
-    return config["datasets"][cell("dataset")(wildcards)]
-
-
-def raw_source(wildcards):
-    """SUBJECT/OUTFIT/SEQUENCE of the subject in its dataset."""
-    return SYNTHETIC_SOURCE if is_synthetic(wildcards) else cell("source")(wildcards)
+    return layout.sapiens_checkpoint()
 
 
 def raw_frame(wildcards):
     """The frame's number as the dataset writes it, five digits."""
-    return SYNTHETIC_FRAME if is_synthetic(wildcards) else f"{int(cell('frames')(wildcards)):05d}"
+    return f"{int(cell('frames')(wildcards)):05d}"
 
 
 def raw_files(wildcards):
     """The files a subject is read from; of a synthetic one its manifest, which is written last."""
-    if is_synthetic(wildcards):
+    if layout.is_synthesized(wildcards.subject):
         return f"results/{wildcards.subject}/synthesize/manifest.json"
     folder = Path(raw_root(wildcards), raw_source(wildcards))
     names = RAW_4D_DRESS.format(frame=raw_frame(wildcards)).split()
@@ -119,11 +90,6 @@ def raw_files(wildcards):
     return [require_file(folder / name, hint) for name in names]
 
 
-def stage_settings(stage):
-    """The numbers of one training stage, as the JSON that the step reads."""
-    return json.dumps(config["layered"][stage], sort_keys=True)
-
-
 def lpips_weights(wildcards):
     """The weights of LPIPS that the user has placed; without them the metric is left out."""
     return sorted(str(path) for path in Path("resources/lpips").glob("*.pth"))
@@ -131,11 +97,9 @@ def lpips_weights(wildcards):
 
 def all_benchmarks():
     """What Snakemake measured of the jobs on every subject's way to its metrics and pictures."""
-    synthetic = subjects.index[subjects["dataset"] == "synthetic"]
-    genders = subjects["gender"].str.upper().unique() if config["bodies"] == "free" else []
     return [
-        *expand("results/benchmarks/body/{gender}.tsv", gender=genders),
-        *expand("results/benchmarks/{subject}/synthesize.tsv", subject=synthetic),
+        *expand("results/benchmarks/body/{gender}.tsv", gender=layout.free_genders()),
+        *expand("results/benchmarks/{subject}/synthesize.tsv", subject=layout.synthesized()),
         *expand("results/benchmarks/{subject}/{job}.tsv", subject=subjects.index, job=TIMED_JOBS),
     ]
 
