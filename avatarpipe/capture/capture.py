@@ -1,6 +1,6 @@
 """A capture, opened: checked once, read when asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,15 +11,17 @@ import pandas as pd
 from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
 from avatarpipe.capture.manifest import MANIFEST_NAME, Manifest
+from avatarpipe.capture.views import Views
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
-from avatarpipe.images import read_image, read_labels, read_mask
+from avatarpipe.images import image_size, read_image, read_labels, read_mask
 from avatarpipe.tables import read_table
 
 SPLITS = ("train", "test")
 _READERS: dict[str, Callable[[Path], np.ndarray]] = {
     "images": read_image,
     "masks": read_mask,
+    "boundaries": read_mask,
     "labels": read_labels,
     "truth_labels": read_labels,
     "class_maps": read_labels,
@@ -27,9 +29,9 @@ _READERS: dict[str, Callable[[Path], np.ndarray]] = {
 
 
 class Capture:
-    """One subject: F frames seen by C cameras, with a body fitted to each frame.
+    """One subject: F frames seen by C cameras, with a body fitted to each frame; `views` says which camera saw which frame.
 
-    Cameras and frames are given by name or by position in the whole capture. Use `Capture.load`.
+    Images are read when they are asked for, and not kept. Cameras and frames are given by name or by position in the whole capture. Use `Capture.load`.
     """
 
     def __init__(self, path: Path, manifest: Manifest):
@@ -42,7 +44,8 @@ class Capture:
         """Open a capture by its folder or its capture.json, and check it.
 
         Raises InputError where the manifest is not one, a table is broken, bodies and frames differ in number, or an image
-        is missing or has another size than its camera.
+        is missing or has another size than its camera. With a table of views only the first image of each camera is
+        looked at, since the manifest was written after all of them; the others are checked when they are read.
         """
         path = Path(path)
         path = path / MANIFEST_NAME if path.is_dir() else path
@@ -69,9 +72,13 @@ class Capture:
         """One row a frame: frame (its name), time (seconds)."""
         return read_table(self.folder / self.manifest.frames, ["frame", "time"])
 
-    @property
+    @cached_property
     def frame_names(self) -> tuple[str, ...]:
         return tuple(self.frames["frame"])
+
+    @cached_property
+    def _frame_set(self) -> frozenset[str]:
+        return frozenset(self.frame_names)
 
     @cached_property
     def poses(self) -> BodyParams:
@@ -98,9 +105,37 @@ class Capture:
             raise InputError(f"split {split!r}: use one of {', '.join(SPLITS)}.")
         return self._all_cameras[np.flatnonzero(self._camera_table["split"] == split)]
 
+    @cached_property
+    def _views(self) -> Views:
+        table = self.manifest.views
+        path = None if table is None else self.folder / table
+        return Views(self.frame_names, self._all_cameras.names, path)
+
+    def views(self, split: str | None = None) -> pd.DataFrame:
+        """One row a view that has an image: frame, camera (names), of all cameras or those of a split; by frame, then camera."""
+        table = self._views.table[["frame", "camera"]]
+        if split is None:
+            return table
+        return table[table["camera"].isin(self.cameras(split).names)].reset_index(drop=True)
+
+    def seen(self, camera: str | int, frame: str | int = 0) -> bool:
+        """Whether the camera has an image of the frame."""
+        return (self._frame(frame), self._camera(camera)) in self._views
+
     def image(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
         """(H, W, 3) float32 sRGB in [0, 1], premultiplied by the mask (on black)."""
+        image = self._read("images", camera, frame)
+        if self.manifest.photographs:
+            image *= self.mask(camera, frame)[..., None]
+        return image
+
+    def photograph(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W, 3) float32 sRGB in [0, 1], with whatever background the stored image has."""
         return self._read("images", camera, frame)
+
+    def boundary(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
+        """(H, W) bool: pixels to leave out of comparisons, at the silhouette's edge or never seen by the sensor."""
+        return self._read("boundaries", camera, frame) > 0.5
 
     def mask(self, camera: str | int, frame: str | int = 0) -> np.ndarray:
         """(H, W) float32 coverage of the subject in [0, 1]."""
@@ -131,7 +166,7 @@ class Capture:
     ) -> np.ndarray:
         """All images of a split at one frame: (C, H, W, 3) float32 images, (C, H, W) float32 masks or uint8 label maps."""
         names = self.cameras(split).names
-        read = partial(self._read, kind, frame=frame)
+        read = partial(self.image if kind == "images" else partial(self._read, kind), frame=frame)
         first = read(names[0]) if names else np.empty(0, np.float32)
         stacked = np.empty((len(names), *first.shape), first.dtype)
         with ThreadPoolExecutor(workers) as pool:
@@ -159,20 +194,21 @@ class Capture:
         return {name: self.folder / target for name, target in self.manifest.truth.items()}
 
     def has(self, kind: str) -> bool:
-        """Whether the capture has such files: images, masks, labels, truth_labels, class_maps, hidden, scan, cameras."""
+        """Whether the capture has such files: images, masks, labels, truth_labels, class_maps, boundaries, hidden, scan, cameras."""
         return getattr(self.manifest, kind) is not None
 
     def _frame(self, frame: str | int) -> str:
-        return _name(frame, self.frame_names, f"{self.path}: frame")
+        return _name(frame, self.frame_names, self._frame_set, f"{self.path}: frame")
 
     def _camera(self, camera: str | int) -> str:
-        return _name(camera, self._all_cameras.names, f"{self.path}: camera")
+        names = self._all_cameras.names
+        return _name(camera, names, names, f"{self.path}: camera")
 
     def image_path(self, kind: str, camera: str | int, frame: str | int = 0) -> Path:
         """Where the image of a kind ("images", "masks", "labels", ...) lies; InputError where there is no such kind."""
         if kind not in _READERS:
             raise InputError(f"{self.path}: no kind {kind!r}; use one of {', '.join(_READERS)}.")
-        return self._kind_folder(kind) / self._frame(frame) / f"{self._camera(camera)}.png"
+        return self._views.path(kind, self._kind_folder(kind), self._frame(frame), self._camera(camera))
 
     def _kind_folder(self, kind: str) -> Path:
         if not self.has(kind):
@@ -223,24 +259,20 @@ class Capture:
         _ = self._all_cameras
 
     def _check_images(self, kind: str) -> None:
-        """Every image is there; those of the first frame have their camera's size (the others when they are read)."""
-        folder, cameras = self._kind_folder(kind), self._all_cameras
-        for frame in self.frame_names:
-            present = {file.name for file in (folder / frame).glob("*.png")}
-            for name in cameras.names:
-                if f"{name}.png" not in present:
-                    path = folder / frame / f"{name}.png"
-                    raise InputError(
-                        f"{path}: missing from {kind} of {self.path}. Rerun the step that writes it."
-                    )
-        for name in cameras.names:
-            path = folder / self.frame_names[0] / f"{name}.png"
-            _check_size(_png_size(path), cameras, path)
+        """Every image is there; the first of each camera has its size (the others when they are read)."""
+        folder = self._kind_folder(kind)
+        if (absent := self._views.first_absent(kind, folder)) is not None:
+            raise InputError(
+                f"{absent}: missing from {kind} of {self.path}. Rerun the step that writes it."
+            )
+        for frame, camera in self._views.first_of_each_camera:
+            path = self._views.path(kind, folder, frame, camera)
+            _check_size(image_size(path), self._all_cameras, path)
 
 
-def _name(key: str | int, names: tuple[str, ...], what: str) -> str:
+def _name(key: str | int, names: tuple[str, ...], known: Container[str], what: str) -> str:
     if isinstance(key, str):
-        if key not in names:
+        if key not in known:
             raise InputError(
                 f"{what} {key!r} does not exist; there are {len(names)}, from {names[0]} to {names[-1]}."
             )
@@ -248,15 +280,6 @@ def _name(key: str | int, names: tuple[str, ...], what: str) -> str:
     if not -len(names) <= key < len(names):
         raise InputError(f"{what} {key} does not exist; there are {len(names)}.")
     return names[key]
-
-
-def _png_size(path: Path) -> tuple[int, int]:
-    """(height, width) from the header alone (PNG specification, 11.2.2 IHDR)."""
-    with path.open("rb") as stream:
-        header = stream.read(24)
-    if header[:8] != b"\x89PNG\r\n\x1a\n" or len(header) < 24:
-        raise InputError(f"{path}: truncated or not a PNG. Rerun the step that writes it.")
-    return int.from_bytes(header[20:24], "big"), int.from_bytes(header[16:20], "big")
 
 
 def _check_size(shape: tuple[int, ...], cameras: Cameras, path: Path) -> None:

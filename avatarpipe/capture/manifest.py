@@ -13,8 +13,8 @@ from avatarpipe.files import read_json, write_json
 MANIFEST_NAME = "capture.json"
 FORMAT_VERSION = 1
 GENDERS = ("neutral", "female", "male")
-FILES = ("frames", "poses", "cameras", "scan")
-FOLDERS = ("images", "masks", "labels", "truth_labels", "class_maps", "hidden")
+FILES = ("frames", "poses", "cameras", "views", "scan")
+FOLDERS = ("images", "masks", "boundaries", "labels", "truth_labels", "class_maps", "hidden")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class Manifest:
 
     frames: parquet, a row a frame. poses: npz, a body a frame. cameras: parquet, a row a camera. scan: a mesh, with
     "{frame}" in the name where each frame has its own. images, masks, labels, truth_labels, class_maps: folders of
-    {frame}/{camera}.png; class_maps keep a segmenter's own numbering. hidden: a folder of
+    {frame}/{camera}.png; class_maps keep a segmenter's own numbering. boundaries: pixels that no comparison should count.
+    views: parquet, a row for each frame and camera that has an image, with the files of its image, mask and boundary;
+    without it every camera saw every frame. photographs: the images show their background too. hidden: a folder of
     {garment}/{images,masks}/{frame}/{camera}.png, the subject without that garment (synthetic subjects only).
     normalization: 4x4 from the dataset's world to this one. truth: ground truth by name. fit: how well body and scan agree.
     """
@@ -34,13 +36,16 @@ class Manifest:
     poses: str
     provenance: dict
     cameras: str | None = None
+    views: str | None = None
     scan: str | None = None
     images: str | None = None
     masks: str | None = None
+    boundaries: str | None = None
     labels: str | None = None
     truth_labels: str | None = None
     class_maps: str | None = None
     hidden: str | None = None
+    photographs: bool | None = None
     normalization: list[list[float]] | None = None
     fit: dict[str, float] | None = None
     truth: dict[str, str] = field(default_factory=dict)
@@ -102,6 +107,8 @@ def _check_values(document: dict, path: str | Path) -> None:
     for name in (*FILES, *FOLDERS):
         if not isinstance(document.get(name, ""), str):
             raise InputError(f"{path}: {name} must be a path relative to the manifest.")
+    if not isinstance(document.get("photographs", True), bool):
+        raise InputError(f"{path}: photographs must be true or false.")
     truth = document.get("truth", {})
     if not isinstance(truth, dict) or not all(isinstance(target, str) for target in truth.values()):
         raise InputError(f"{path}: truth must give a relative path for each name.")

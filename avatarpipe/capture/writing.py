@@ -14,6 +14,8 @@ from avatarpipe.errors import InputError
 from avatarpipe.tables import write_table
 
 _DRAFT = ".partial-"
+_RESUMED = ".unfinished"
+_OLD = ".old-"
 
 
 def write_frames(
@@ -33,12 +35,27 @@ def write_cameras(folder: Path, cameras: dict[str, Cameras]) -> dict:
     return {"cameras": "cameras.parquet"}
 
 
+def write_split(folder: Path, cameras: Cameras, test: Sequence[str]) -> dict:
+    """cameras.parquet in `folder`, in the cameras' own order, those named in `test` held out; returns the manifest's entry."""
+    split = ["test" if name in test else "train" for name in cameras.names]
+    write_table(cameras.to_table().assign(split=split), folder / "cameras.parquet")
+    return {"cameras": "cameras.parquet"}
+
+
+def write_views(folder: Path, views: pd.DataFrame) -> dict:
+    """views.parquet in `folder`: frame, camera and the files image, mask, boundary, seen from it; returns the entry."""
+    write_table(views, folder / "views.parquet")
+    return {"views": "views.parquet"}
+
+
 @contextmanager
-def publishing(manifest_path: str | Path) -> Iterator[Path]:
+def publishing(manifest_path: str | Path, resume: bool = False) -> Iterator[Path]:
     """Yield a temporary folder; if the block succeeds, what it holds moves beside `manifest_path`, the manifest last.
 
     The old manifest goes first, so that a manifest in place always speaks of what lies beside it; if the block fails
     nothing has changed. Entries of other names in the folder are left alone, but for what a killed run left of its draft.
+    resume: the draft of a run that failed or was killed is kept, and yielded again to the next one, which must itself
+    know what in there is whole and still wanted. Entries whose names begin with a dot are notes of the draft: not moved.
     """
     manifest_path = Path(manifest_path)
     if manifest_path.suffix != ".json":
@@ -47,17 +64,34 @@ def publishing(manifest_path: str | Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{_DRAFT}*"):
         shutil.rmtree(leftover)
-    with TemporaryDirectory(prefix=_DRAFT, dir=folder) as name:
-        draft = Path(name)
+    with _kept_draft(folder) if resume else _fresh_draft(folder) as draft:
         yield draft
         manifest_path.unlink(missing_ok=True)
-        entries = sorted(draft.iterdir(), key=lambda entry: entry.name == manifest_path.name)
-        for entry in entries:
+        entries = [entry for entry in draft.iterdir() if not entry.name.startswith(".")]
+        for entry in sorted(entries, key=lambda entry: entry.name == manifest_path.name):
             _replace(entry, folder / entry.name, draft)
+
+
+@contextmanager
+def _fresh_draft(folder: Path) -> Iterator[Path]:
+    shutil.rmtree(folder / _RESUMED, ignore_errors=True)
+    with TemporaryDirectory(prefix=_DRAFT, dir=folder) as name:
+        yield Path(name)
+
+
+@contextmanager
+def _kept_draft(folder: Path) -> Iterator[Path]:
+    """The same folder for every run until one succeeds."""
+    draft = folder / _RESUMED
+    draft.mkdir(exist_ok=True)
+    for old in draft.glob(f"{_OLD}*"):  # of a run killed while it published
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    yield draft
+    shutil.rmtree(draft)
 
 
 def _replace(entry: Path, target: Path, draft: Path) -> None:
     """Move `entry` to `target`; what stood there is deleted together with the draft."""
     if target.exists():
-        target.rename(draft / f".old-{target.name}")
+        target.rename(draft / f"{_OLD}{target.name}")
     entry.rename(target)

@@ -94,7 +94,7 @@ def convert_views(
     draft: Path,
     workers: int = 1,
     image_format: str = "png",
-    policy: Policy = Policy(),  # noqa: B008 - frozen
+    policy: Policy = Policy(),
 ) -> pd.DataFrame:
     """Write images/, masks/, boundaries/ and missing.csv into `draft`; returns frame, camera, image, mask, boundary a view."""
     raise NotImplementedError
@@ -105,7 +105,7 @@ def write_source(
     draft: Path,
     workers: int = 1,
     image_format: str = "png",
-    policy: Policy = Policy(),  # noqa: B008 - frozen
+    policy: Policy = Policy(),
 ) -> dict:
     """All of a source, converted into `draft`: returns what `Manifest(subject, gender, provenance, **entries)` needs."""
     raise NotImplementedError
