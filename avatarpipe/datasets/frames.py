@@ -14,7 +14,9 @@ def frame_numbers(spec: str, available: Sequence[int]) -> list[int]:
     Parts are joined by commas: a number, FIRST-LAST, FIRST-LAST:STEP, or "all". InputError where a part is none of
     these, or names a number that is not `available`.
     """
-    wanted = {number for part in spec.split(",") for number in _numbers(part.strip(), available, spec)}
+    wanted = {
+        number for part in spec.split(",") for number in _numbers(part.strip(), available, spec)
+    }
     absent = sorted(wanted - set(available))
     if absent or not wanted:
         span = f"{min(available)} to {max(available)}" if available else "none"
@@ -22,6 +24,12 @@ def frame_numbers(spec: str, available: Sequence[int]) -> list[int]:
             f"frames {spec!r}: {_listed(absent)} not there; the sequence has {len(available)} frames ({span})."
         )
     return sorted(wanted)
+
+
+def numbers_in(spec: str) -> set[int]:
+    """The numbers that `spec` names, whether or not there are such frames; "" names none."""
+    parts = [part.strip() for part in spec.split(",")] if spec else []
+    return {number for part in parts for number in _numbers(part, (), spec)}
 
 
 def _numbers(part: str, available: Sequence[int], spec: str) -> Sequence[int]:
@@ -34,7 +42,9 @@ def _numbers(part: str, available: Sequence[int], spec: str) -> Sequence[int]:
         )
     first, last, step = match[1], match[2] or match[1], match[3] or "1"
     if int(last) < int(first) or int(step) < 1:
-        raise InputError(f"frames {spec!r}: {part!r} is empty; give FIRST-LAST:STEP with FIRST <= LAST, STEP >= 1.")
+        raise InputError(
+            f"frames {spec!r}: {part!r} is empty; give FIRST-LAST:STEP with FIRST <= LAST, STEP >= 1."
+        )
     return range(int(first), int(last) + 1, int(step))
 
 

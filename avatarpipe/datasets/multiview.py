@@ -3,18 +3,35 @@
 A reader module has `read(request: Request) -> MultiViewSource` and opens no image. `convert_views` opens each image once.
 """
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.progress import track
 
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
 from avatarpipe.capture.manifest import check_name
+from avatarpipe.capture.views import FILE_COLUMNS
+from avatarpipe.capture.writing import write_frames, write_split, write_views
+from avatarpipe.datasets.journal import Finished, Journal
+from avatarpipe.datasets.parallel import in_parallel
+from avatarpipe.datasets.rectification import Rectifier
+from avatarpipe.datasets.view_files import EmptyMask, ViewJob, convert_view
 from avatarpipe.errors import InputError
+from avatarpipe.files import atomic_file
+from avatarpipe.provenance import code_version
+from avatarpipe.terminal import bar_console
+
+log = logging.getLogger(__name__)
+_MOST_BAD = 20  # bad views after which the rest is not tried
 
 
 @dataclass(frozen=True)
@@ -66,8 +83,12 @@ class MultiViewSource:
     views: list[View]  # at most F * C; absent ones are listed in `missing`
     missing: list[tuple[str, str, str]]  # (frame name, camera name, reason)
     test_cameras: tuple[str, ...] = ()  # names of held-out cameras
-    inputs: dict[str, Path] = field(default_factory=dict)  # calibration, poses: hashed into provenance
-    sizes: np.ndarray | None = None  # (C, 2) width, height of each camera's own images; None: that of `cameras`
+    inputs: dict[str, Path] = field(
+        default_factory=dict
+    )  # calibration, poses: hashed into provenance
+    sizes: np.ndarray | None = (
+        None  # (C, 2) width, height of each camera's own images; None: that of `cameras`
+    )
     boundary_radius: int = 4  # pixels around the silhouette's edge to be left out of comparisons
     premultiplied: bool = False  # the images are already on black where the mask is 0
 
@@ -96,8 +117,34 @@ def convert_views(
     image_format: str = "png",
     policy: Policy = Policy(),
 ) -> pd.DataFrame:
-    """Write images/, masks/, boundaries/ and missing.csv into `draft`; returns frame, camera, image, mask, boundary a view."""
-    raise NotImplementedError
+    """Write images/, masks/, boundaries/{frame}/{camera}.* and missing.csv into `draft`.
+
+    Images are undistorted (K kept) and padded; those that need neither stay as they are, others become `image_format`
+    ("png", or "jpg" of quality 95). Returns frame, camera, image, mask, boundary: a row a view, files seen from the draft.
+    A draft that an earlier run left is continued: files that are whole and would come out the same are kept.
+    Raises InputError on what `policy` does not let pass and on bad files, after all the good ones were converted.
+    """
+    if image_format not in ("png", "jpg"):
+        raise InputError(f"image format {image_format!r}: use png or jpg.")
+    _check_source(source, policy)
+    jobs, known = view_jobs(source, image_format), Journal(draft)
+    skipped, bad, rows = list(source.missing), [], []
+    with known as journal:
+        work = partial(_converted, draft=draft, journal=journal)
+        for job, result in _tracked(in_parallel(work, jobs, workers), len(source.views)):
+            if isinstance(result, Finished):
+                journal.add(result)
+                rows.append({"frame": result.frame, "camera": result.camera, **result.files})
+            elif isinstance(result, EmptyMask) and policy.empty_masks == "skip":
+                skipped.append((job.frame, job.camera, "the mask is empty"))
+            else:
+                bad.append(str(result))
+                if len(bad) > _MOST_BAD:
+                    break
+    _write_missing(draft, skipped)
+    _refuse(bad, len(source.views))
+    _sweep(draft, rows)
+    return pd.DataFrame(rows).sort_values(["frame", "camera"], ignore_index=True)
 
 
 def write_source(
@@ -108,4 +155,96 @@ def write_source(
     policy: Policy = Policy(),
 ) -> dict:
     """All of a source, converted into `draft`: returns what `Manifest(subject, gender, provenance, **entries)` needs."""
-    raise NotImplementedError
+    table = convert_views(source, draft, workers, image_format, policy)
+    return {
+        **write_frames(draft, source.poses, source.frames, source.times),
+        **write_split(draft, source.cameras, source.test_cameras),
+        **write_views(draft, table),
+        **{kind: kind for kind in FILE_COLUMNS},
+        "photographs": not source.premultiplied,
+    }
+
+
+def view_jobs(source: MultiViewSource, image_format: str) -> Iterator[ViewJob]:
+    """The views of a source, camera by camera, so that the maps of few cameras are in memory at a time."""
+    views = sorted(source.views, key=lambda view: (view.camera, view.frame))
+    code = code_version(convert_view.__module__)
+    for camera, of_camera in groupby(views, key=lambda view: view.camera):
+        rectifier = _rectifier(source, camera)
+        setup = repr((code, rectifier.identity, source.boundary_radius, image_format))
+        for view in of_camera:
+            yield ViewJob(
+                source.frames[view.frame], source.cameras.names[camera], view.image, view.mask,
+                rectifier, source.boundary_radius, image_format, setup,
+            )  # fmt: skip
+
+
+def _rectifier(source: MultiViewSource, camera: int) -> Rectifier:
+    padded = (source.cameras.width, source.cameras.height)
+    size = padded if source.sizes is None else tuple(int(side) for side in source.sizes[camera])
+    return Rectifier(source.cameras.K[camera], source.distortion[camera], size, padded)
+
+
+def _converted(
+    job: ViewJob, draft: Path, journal: Journal
+) -> tuple[ViewJob, Finished | InputError]:
+    """The view as an earlier run left it, or converted now, or what is wrong with it."""
+    try:
+        before = journal.find(job.frame, job.camera)
+        if before is not None and before.is_whole(draft) and before.stamp == job.stamp():
+            return job, before
+        return job, convert_view(job, draft)
+    except InputError as error:
+        return job, error
+
+
+def _tracked(results: Iterable, total: int) -> Iterable:
+    console = bar_console()
+    return track(
+        results,
+        total=total,
+        description="convert",
+        console=console,
+        disable=console is None,
+        transient=True,
+    )
+
+
+def _check_source(source: MultiViewSource, policy: Policy) -> None:
+    if source.missing and policy.missing == "fail":
+        frame, camera, reason = source.missing[0]
+        raise InputError(
+            f"{len(source.missing)} views are missing, the first of camera {camera} at frame {frame}: {reason}. "
+            "Fetch them, or set the option missing to skip."
+        )
+    if not source.views:
+        raise InputError(
+            "none of the wanted frames has an image with its mask. Check the frames and the cameras."
+        )
+
+
+def _refuse(bad: list[str], count: int) -> None:
+    if len(bad) == 1:
+        raise InputError(bad[0])
+    if bad:
+        number = f"more than {_MOST_BAD}" if len(bad) > _MOST_BAD else str(len(bad))
+        listed = "\n".join(bad[:5])
+        raise InputError(f"{number} of {count} views cannot be used, the first of them:\n{listed}")
+
+
+def _write_missing(draft: Path, missing: list[tuple[str, str, str]]) -> None:
+    if missing:
+        log.warning("%d views are missing: see missing.csv.", len(missing))
+    table = pd.DataFrame(sorted(missing), columns=["frame", "camera", "reason"])
+    with atomic_file(draft / "missing.csv") as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _sweep(draft: Path, rows: list[dict]) -> None:
+    """Delete what earlier runs left in the draft and this one does not list."""
+    listed = {str(draft / row[column]) for row in rows for column in FILE_COLUMNS.values()}
+    for kind in FILE_COLUMNS:
+        for folder, _, names in os.walk(draft / kind):
+            for name in names:
+                if (file := os.path.join(folder, name)) not in listed:
+                    os.unlink(file)
