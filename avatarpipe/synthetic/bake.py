@@ -26,11 +26,17 @@ def baked(parts: Sequence[Part], size: int, supersample: int = 2) -> tuple[Mesh,
     vertices, faces, labels, detail = _joined(parts)
     atlas = unwrap(vertices, faces, detail, size)
     texture = _painted(parts, atlas, size * supersample)
-    texture = texture.reshape(size, supersample, size, supersample, 3).mean(axis=(1, 3))
+    texture = box_mean(texture, supersample)
     mesh = Mesh(
         vertices, faces, atlas.uvs, (texture * 255 + 0.5).astype(np.uint8), vertex_labels=labels
     )
     return mesh, atlas
+
+
+def box_mean(image: np.ndarray, size: int) -> np.ndarray:
+    """Means over size x size blocks of an (H, W) or (H, W, C) image."""
+    height, width = image.shape[0] // size, image.shape[1] // size
+    return image.reshape(height, size, width, size, *image.shape[2:]).mean(axis=(1, 3))
 
 
 def _joined(parts: Sequence[Part]):

@@ -27,10 +27,10 @@ def light_layers(layers: Sequence[Layer], body: Layer, rays: int) -> None:
         alone = _scene([body] if layer is body else [body, layer])
         normals = _outward(layer)
         smooth = smoothing(layer.faces, len(layer.vertices))
-        sky, layer.seen = _sky(whole, layer.vertices, normals, rays)
+        sky, layer.seen = sky_share(whole, layer.vertices, normals, rays)
         share = smoothstep(sky, 0.02, 0.16)  # 0 for what only a few rays find, through a collar
         hidden = share < 1.0
-        own_sky, _ = _sky(alone, layer.vertices[hidden], normals[hidden], rays)
+        own_sky, _ = sky_share(alone, layer.vertices[hidden], normals[hidden], rays)
         sky[hidden] = share[hidden] * sky[hidden] + (1.0 - share[hidden]) * own_sky
         for _ in range(3):
             sky = smooth @ sky
@@ -48,7 +48,7 @@ def _scene(layers: Sequence[Layer]) -> EmbreeScene:
     return scene
 
 
-def _sky(scene: EmbreeScene, vertices: np.ndarray, normals: np.ndarray, rays: int):
+def sky_share(scene: EmbreeScene, vertices: np.ndarray, normals: np.ndarray, rays: int):
     """(V,) share of a sky, brighter above, that each vertex sees, and whether it sees any of it."""
     directions = _cosine_directions(rays)
     sky, seen = np.empty(len(vertices)), np.empty(len(vertices), bool)

@@ -65,13 +65,14 @@ def make_person(body: Body, gender: str, seed: int, detail: Detail) -> Person:
         raise InputError(
             f"{body.path}: seed {seed} gives a body {np.ptp(figure.rest[:, 1]):.2f} m tall; check shapedirs."
         )
-    layers = _dressed(figure, traits, detail)
+    layers = dressed(figure, traits, detail)
     light_layers(list(layers.values()), layers["body"], detail.rays)
     params, to_world = _placed(params, figure, rng)
     return Person(traits, figure, layers, params, hands, to_world)
 
 
-def _dressed(figure: Figure, traits: Traits, detail: Detail) -> dict[str, Layer]:
+def dressed(figure: Figure, traits: Traits, detail: Detail) -> dict[str, Layer]:
+    """Skin, shoes, garments and hair, unlit, by name."""
     scene = Scene.of(figure, detail.cloth)
     skin = (figure.vertices, figure.faces)
     body = body_layer(figure, traits)

@@ -27,7 +27,7 @@ def sample_pose(
     params = BodyParams.zeros().replaced(betas=torch.as_tensor(betas[None], dtype=torch.float32))
     rest = body.joints(params)[0, :55].numpy()
     local = _spine_rotations(rng)
-    _aim_limbs(local, rest, _limb_directions(rng), body.parents)
+    aim_limbs(local, rest, _limb_directions(rng), body.parents)
     local |= _head_rotations(rng)
     pose = np.zeros((22, 3))
     for name, rotation in local.items():
@@ -72,10 +72,10 @@ def _limb_directions(rng: np.random.Generator) -> dict[str, np.ndarray]:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         step = swing * sign
         out = rng.uniform(32, 40)
-        upper = _direction(sign * out, -step * rng.uniform(8, 14) - 2)
-        lower = _direction(sign * (out - rng.uniform(8, 14)), -step * 12 + rng.uniform(12, 24))
-        thigh = _direction(sign * rng.uniform(6.5, 8.5), step * 13 + 3)
-        shin = _direction(
+        upper = direction(sign * out, -step * rng.uniform(8, 14) - 2)
+        lower = direction(sign * (out - rng.uniform(8, 14)), -step * 12 + rng.uniform(12, 24))
+        thigh = direction(sign * rng.uniform(6.5, 8.5), step * 13 + 3)
+        shin = direction(
             sign * rng.uniform(3.5, 5.0), step * 13 - rng.uniform(2, 4) - 12 * max(-step, 0)
         )
         directions |= {f"{side}_shoulder": upper, f"{side}_elbow": lower}
@@ -83,14 +83,14 @@ def _limb_directions(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return directions
 
 
-def _direction(outward_deg: float, forward_deg: float) -> np.ndarray:
+def direction(outward_deg: float, forward_deg: float) -> np.ndarray:
     """A unit vector that hangs down, turned toward +x and +z by the angles."""
     out, forward = np.radians([outward_deg, forward_deg])
     vector = np.array([np.tan(out), -1.0, np.tan(forward)])
     return vector / np.linalg.norm(vector)
 
 
-def _aim_limbs(local: dict, rest: np.ndarray, directions: dict, parents: np.ndarray) -> None:
+def aim_limbs(local: dict, rest: np.ndarray, directions: dict, parents: np.ndarray) -> None:
     """Turn each limb joint by the smallest rotation that points its bone where it should (parents first)."""
     for name in JOINT_NAMES[:22]:
         if name not in directions:
