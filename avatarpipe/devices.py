@@ -1,4 +1,6 @@
-"""Which device a step runs on."""
+"""Which device a step runs on, and with how many threads beside it."""
+
+import os
 
 import torch
 
@@ -12,3 +14,9 @@ def chosen_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here. Use --device cpu, or install a CUDA build of torch.")
     return torch.device(name)
+
+
+def usable_cores() -> int:
+    """Threads that a job may keep busy: what Snakemake granted it (OMP_NUM_THREADS), else the cores it may run on."""
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(granted) if granted.isdigit() and int(granted) else len(os.sched_getaffinity(0))

@@ -25,7 +25,7 @@ rule evaluate:
         "results/benchmarks/{subject}/evaluate.tsv"
     conda:
         "../envs/avatarpipe.yaml"
-    threads: 2
+    threads: 8
     resources:
         gpu=1,
         mem_mb=6000,

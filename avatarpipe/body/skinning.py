@@ -68,7 +68,7 @@ class SkinnedMotion:
 
     def points(self, points: torch.Tensor) -> torch.Tensor:
         """(N, 3) posed points."""
-        return (self.linear @ points[..., None])[..., 0] + self.translation
+        return (self.linear * points[:, None]).sum(dim=-1) + self.translation
 
     def rotations(self, quats: torch.Tensor) -> torch.Tensor:
         """(N, 4) posed orientations of canonical ones, wxyz."""

@@ -12,6 +12,7 @@ from avatarpipe.evaluation.metrics import psnr
 from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
+from avatarpipe.evaluation.threads import in_threads
 
 
 def hidden_scores(view: View, truth: np.ndarray, region: np.ndarray) -> Scores:
@@ -38,11 +39,15 @@ def hidden_rows(
     """Rows of the avatar's first layer rendered alone in the first frame's pose at every camera of the split."""
     cameras, inner = capture.cameras(split), avatar.layer_names[0]
     cloud = avatar.pose(capture.poses[0].to(device), layers=(inner,)).to(device)
-    for view in track(render_views(cloud, cameras), len(cameras), f"{split} views, hidden body"):
+    frame = capture.frame_names[0]
+
+    def scored(view: View) -> tuple[str, Scores]:
         labels = capture.ground_truth_labels(view.camera)
         region = hidden_region(labels, garment, capture.hidden_mask(view.camera, garment))
-        scores = hidden_scores(view, capture.hidden_image(view.camera, garment), region)
-        frame = capture.frame_names[0]
+        return view.camera, hidden_scores(view, capture.hidden_image(view.camera, garment), region)
+
+    views = in_threads(scored, render_views(cloud, cameras))
+    for camera, scores in track(views, len(cameras), f"{split} views, hidden body"):
         yield from score_rows(
-            scores, split=split, layer=inner, frame=frame, camera=view.camera, **where
+            scores, split=split, layer=inner, frame=frame, camera=camera, **where
         )

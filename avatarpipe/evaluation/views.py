@@ -21,6 +21,7 @@ from avatarpipe.evaluation.metrics import foreground_crop, psnr, ssim
 from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
+from avatarpipe.evaluation.threads import in_threads
 
 
 def image_scores(
@@ -71,14 +72,18 @@ def composite_rows(
     layered = labelled and garment is not None and len(avatar.layer_names) > 1
     for index, frame in enumerate(capture.frame_names):
         cloud = avatar.pose(capture.poses[index].to(device)).to(device)
-        views = render_views(cloud, cameras)
-        for view in track(views, len(cameras), f"{split} views, frame {frame}"):
+
+        def scored(view: View, frame=frame) -> tuple[str, Scores]:
             image, mask = capture.image(view.camera, frame), capture.mask(view.camera, frame)
             scores = image_scores(view, image, mask, lpips)
             if layered:
                 scores |= mask_scores(view, reference_labels(capture, view.camera, frame), garment)
+            return view.camera, scores
+
+        views = in_threads(scored, render_views(cloud, cameras))
+        for camera, scores in track(views, len(cameras), f"{split} views, frame {frame}"):
             yield from score_rows(
-                scores, split=split, layer="composite", frame=frame, camera=view.camera
+                scores, split=split, layer="composite", frame=frame, camera=camera
             )
 
 

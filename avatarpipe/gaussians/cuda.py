@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.cuda_rasterizer import Tiles, rasterize
 from avatarpipe.gaussians.harmonics import sh_colors
 from avatarpipe.gaussians.projection import BLUR, camera_centers, ellipsoid_normals, facing
 
@@ -30,10 +31,10 @@ def composite_cuda(cloud: GaussianCloud, viewmats: Tensor, Ks: Tensor, size, nea
     offsets = gsplat.isect_offset_encode(lists[1], len(viewmats), across, down)
     colors = _padded(_colors(cloud, viewmats), depths)
     opacities = cloud.opacities.expand(len(viewmats), -1)
-    image, alpha, normal, distortion, median = gsplat.rasterize_to_pixels_2dgs(
-        screen[1], transforms, colors, opacities, normals, screen[2], *size, TILE, offsets, lists[2],
-        distloss=True,
-    )  # fmt: skip
+    tiles = Tiles(*size, TILE, offsets, lists[2])
+    image, alpha, normal, distortion, median = rasterize(
+        screen[2], screen[1], transforms, colors, opacities, normals, tiles
+    )
     if turn is not None:
         normal = torch.einsum("cji,chwj->chwi", turn, normal)
     extra = 0 if cloud.features is None else cloud.features.shape[1]
@@ -46,7 +47,7 @@ def _surfels(cloud, viewmats, Ks, size, near, far) -> tuple:
     radii, centers, depths, transforms, normals = gsplat.fully_fused_projection_2dgs(
         cloud.means, cloud.quats, cloud.scales, viewmats, Ks, *size, near_plane=near, far_plane=far
     )
-    points = _screen_points(centers, radii)  # gsplat gives it its densification gradient
+    points = _screen_points(centers, radii)  # the rasteriser gives it its gradient
     return (centers, centers, points), transforms, normals, depths, radii, points, viewmats[:, :3, :3]
 
 

@@ -12,20 +12,22 @@ def vote_faces(
     mesh: Mesh,
     cameras: Cameras,
     masks: np.ndarray,
-    supersample: int = 2,
+    supersample: int | None = None,
     backend: str = "embree",
     smoothing: int = 0,
 ) -> np.ndarray:
     """(F,) float32 share in [0, 1] of the views seeing a face in which it carries the label.
 
     masks: (C, H, W) in [0, 1] or bool, of the cameras' image size. A view votes for a face if the mask's mean over the
-    face's pixels is at least one half. supersample: rays a pixel and axis, so that faces smaller than a pixel are seen.
+    face's pixels is at least one half. supersample: rays a pixel and axis, so that faces smaller than a pixel are seen; by
+    default as many as make a pixel no larger than a mean edge.
     A face that no view sees takes the mean of its neighbours, from the seen ones outward; 0 where it has none.
     smoothing: rounds of averaging over edge neighbours, which removes speckle.
     """
     expected = (len(cameras), cameras.height, cameras.width)
     if masks.shape != expected:
         raise ValueError(f"masks: expected {expected}, got {masks.shape}")
+    supersample = supersample or _rays_an_edge(mesh, cameras)
     visible, labelled = count_views(mesh, cameras, masks, supersample, backend)
     scores = np.where(visible > 0, labelled / np.maximum(visible, 1), np.nan)
     neighbours = face_adjacency(mesh)
@@ -52,12 +54,19 @@ def count_views(mesh: Mesh, cameras: Cameras, masks: np.ndarray, supersample: in
     return visible, labelled
 
 
+def _rays_an_edge(mesh: Mesh, cameras: Cameras) -> int:
+    """Rays a pixel and axis, 1 to 4, that lie no farther apart on the mesh than its mean edge is long."""
+    corners = mesh.vertices[mesh.faces]
+    edge = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).mean()
+    away = np.linalg.norm(cameras.centres - mesh.vertices.mean(axis=0), axis=1).mean()
+    return int(np.clip(np.ceil(away / cameras.K[:, 0, 0].mean() / edge), 1, 4))
+
+
 def face_adjacency(mesh: Mesh) -> csr_matrix:
     """(F, F) ones between faces that share an edge."""
     count = len(mesh.faces)
     edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    _, edge_ids = np.unique(edges, axis=0, return_inverse=True)
-    edge_ids = edge_ids.reshape(-1)
+    _, edge_ids = np.unique(edges @ [len(mesh.vertices), 1], return_inverse=True)
     owner = np.repeat(np.arange(count), 3)
     incidence = coo_matrix((np.ones(len(owner), np.float32), (owner, edge_ids))).tocsr()
     shared = (incidence @ incidence.T).tocsr()

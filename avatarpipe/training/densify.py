@@ -46,9 +46,9 @@ class ScreenGradients:
     @torch.no_grad()
     def add(self, screen_grad: torch.Tensor, radii: torch.Tensor, width: int, height: int) -> None:
         """Add one step. screen_grad: (C, N, 2) dL/dpixel. radii: (C, N), 0 where a surfel was not drawn."""
-        half_size = torch.tensor([width / 2, height / 2], device=self.total.device)
         seen = radii.reshape(*radii.shape[:2], -1).amax(dim=-1) > 0
-        norms = (screen_grad * half_size * len(screen_grad)).norm(dim=-1)
+        x, y = screen_grad.unbind(dim=-1)
+        norms = len(screen_grad) * torch.hypot(x * (width / 2), y * (height / 2))
         self.total += (norms * seen).sum(dim=0)
         self.views += seen.sum(dim=0)
 

@@ -1,6 +1,7 @@
 """Image losses on (C, H, W, 3) sRGB tensors, with optional per-pixel weights."""
 
 from functools import cache
+from importlib.util import find_spec
 
 import torch
 
@@ -50,8 +51,18 @@ def photometric(
     """(1 - s) L1 + s (1 - SSIM) (3DGS, eq. 7) of two images, both multiplied by `weight` (C, H, W, 1) where given."""
     if weight is not None:
         image, target = image * weight, target * weight
+    if image.is_cuda and _triton_is_here():
+        from avatarpipe.training.photometric_cuda import FusedPhotometric
+
+        return FusedPhotometric.apply(image, target, ssim_share)
     loss = (1.0 - ssim_share) * weighted_l1(image, target)
     return loss + ssim_share * dssim(image, target) if ssim_share else loss
+
+
+@cache
+def _triton_is_here() -> bool:
+    """Triton comes with torch for CUDA on Linux; elsewhere the matrix products do."""
+    return find_spec("triton") is not None
 
 
 def normal_consistency(

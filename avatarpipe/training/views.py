@@ -43,6 +43,8 @@ class TrainingViews:
         self.full_every = full_every
         masks = capture.stack(split, "masks")
         self.origins, self.size = _windows(masks, margin)
+        self.window_Ks = self.Ks.clone()
+        self.window_Ks[:, :2, 2] -= torch.as_tensor(self.origins).to(self.Ks)
         self.images = _bytes(capture.stack(split, "images"), device)
         self.masks = _bytes(masks, device)
         self.roles: torch.Tensor | None = None
@@ -61,26 +63,25 @@ class TrainingViews:
     def full(self, indices: list[int]) -> ViewBatch:
         """Whole images of the views at `indices`."""
         whole = (slice(0, self.height), slice(0, self.width))
-        return self._cut(indices, [whole] * len(indices), np.zeros((len(indices), 2)))
+        return self._cut(indices, [whole] * len(indices), self.Ks)
 
     def windows(self, indices: list[int]) -> ViewBatch:
         """The windows around the subject of the views at `indices`."""
-        origins = self.origins[indices]
         height, width = self.size
-        areas = [(slice(y, y + height), slice(x, x + width)) for x, y in origins]
-        return self._cut(indices, areas, origins)
+        areas = [(slice(y, y + height), slice(x, x + width)) for x, y in self.origins[indices].tolist()]
+        return self._cut(indices, areas, self.window_Ks)
 
-    def _cut(self, indices: list[int], areas: list[tuple], origins: np.ndarray) -> ViewBatch:
-        Ks = self.Ks[indices].clone()
-        Ks[:, :2, 2] -= torch.as_tensor(origins, dtype=Ks.dtype, device=Ks.device)
+    def _cut(self, indices: list[int], areas: list[tuple], Ks: torch.Tensor) -> ViewBatch:
+        """Nothing here makes the host wait for the GPU, as indexing by a list or moving a tensor there would."""
         pairs = list(zip(indices, areas, strict=True))
         image = torch.stack([self.images[i][area] for i, area in pairs])
         alpha = torch.stack([self.masks[i][area] for i, area in pairs])
         roles = None
         if self.roles is not None:
             roles = torch.stack([self.roles[i][area] for i, area in pairs])
+        viewmats, Ks = (torch.stack([x[i] for i in indices]) for x in (self.viewmats, Ks))
         return ViewBatch(
-            self.viewmats[indices], Ks, image.shape[2], image.shape[1],
+            viewmats, Ks, image.shape[2], image.shape[1],
             image.float() / 255.0, alpha[..., None].float() / 255.0, roles,
         )  # fmt: skip
 

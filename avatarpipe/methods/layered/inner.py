@@ -11,7 +11,6 @@ from avatarpipe.methods.layered.initial import spacing
 from avatarpipe.methods.layered.roles import GARMENT, SEAM
 from avatarpipe.methods.layered.skin_prior import SkinPrior
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
-from avatarpipe.training.losses import photometric
 from avatarpipe.training.views import ViewBatch
 
 OVERLAP = 0.75  # of the spacing that a hidden surfel must at least have as standard deviation, to leave no gap
@@ -30,12 +29,11 @@ class InnerStage(SurfelStage):
         self, step: int, cloud: GaussianCloud, rendering: Rendering, batch: ViewBatch
     ) -> dict[str, torch.Tensor]:
         terms = super().losses(step, cloud, rendering, batch)
-        trusted = ((batch.roles != GARMENT) & (batch.roles != SEAM))[..., None].float()
-        terms["photometric"] = photometric(
-            rendering.rgb, batch.image, trusted, self.settings.ssim_share
-        )
         terms["layer"] = self.layer_loss(rendering, batch)
         return terms | {"skin": self.settings.skin_weight * self._skin_loss(cloud)}
+
+    def trusted(self, batch: ViewBatch) -> torch.Tensor:
+        return ((batch.roles != GARMENT) & (batch.roles != SEAM))[..., None].float()
 
     def _skin_loss(self, cloud: GaussianCloud) -> torch.Tensor:
         """Mean over hidden surfels of: colour off the prior, leaving the skin, facing aside, transparency, gaps."""

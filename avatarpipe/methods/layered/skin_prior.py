@@ -20,7 +20,7 @@ from avatarpipe.cameras import Cameras
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.labels import Label, garment_labels, garment_mask
 from avatarpipe.mesh.mesh import Mesh
-from avatarpipe.mesh.render import render_mesh
+from avatarpipe.mesh.render import visibility
 
 MIRROR_WEIGHT = 1.0  # of the edge between an unseen vertex and its mirror image; a surface edge weighs 1
 SEEN_WEIGHT = 100.0  # of an observation, for a face seen by many pixels
@@ -71,8 +71,10 @@ def _observe(posed: Mesh, capture: Capture, garment: str, split: str) -> _Observ
     normals, taken = posed.normals(), garment_labels(garment)
     under = {"skin": Label.SKIN, "lower": Label.LOWER}
     sums = {name: np.zeros((count, 4)) for name in under} | {"pixels": np.zeros((count, 2))}
+    visible_faces = visibility(posed, "embree")
     for index, name in enumerate(cameras.names):
-        faces = render_mesh(posed, cameras[index]).face_ids[0]
+        w2c, K = cameras.w2c[index], cameras.K[index]
+        faces = visible_faces(w2c, K, cameras.width, cameras.height)
         labels, image = capture.labels(name), capture.image(name)
         drawn = (faces >= 0) & (labels != Label.BACKGROUND)
         ids, weight = faces[drawn], _facing(normals, cameras[index], faces, drawn)

@@ -65,17 +65,18 @@ class SurfelStage:
         return {"loss": loss.detach(), "surfels": float(len(self.surfels)), **losses}
 
     def composite(self, cloud: GaussianCloud) -> GaussianCloud:
-        """The frozen layer, if any, followed by `cloud` (canonical) in the captured pose, with layer channels."""
+        """The frozen layer, if any, followed by `cloud` (canonical) in the captured pose."""
         posed = self.posed(cloud)
         return posed if self.frozen is None else GaussianCloud.concatenate([self.frozen, posed])
 
     def posed(self, cloud: GaussianCloud) -> GaussianCloud:
-        """`cloud` (canonical) in the captured pose, with layer channels."""
+        """`cloud` (canonical) in the captured pose, with layer channels where there is another layer to tell it from."""
+        alone = self.frozen is None
         return replace(
             cloud,
             means=self.motion.points(cloud.means),
             quats=self.motion.rotations(cloud.quats),
-            features=layer_channels(len(cloud), self.layer, cloud.device),
+            features=None if alone else layer_channels(len(cloud), self.layer, cloud.device),
         )
 
     def losses(
@@ -84,7 +85,9 @@ class SurfelStage:
         """Weighted terms of the loss by name; a stage adds its own."""
         settings = self.settings
         terms = {
-            "photometric": photometric(rendering.rgb, batch.image, None, settings.ssim_share),
+            "photometric": photometric(
+                rendering.rgb, batch.image, self.trusted(batch), settings.ssim_share
+            ),
             "alpha": settings.alpha_weight * weighted_l1(rendering.alpha, batch.alpha),
         }
         if step >= settings.normal_from:
@@ -96,6 +99,10 @@ class SurfelStage:
         if self.guidance is not None:
             terms["guidance"] = self.guidance.loss(cloud, self.frozen, step)
         return terms
+
+    def trusted(self, batch: ViewBatch) -> torch.Tensor | None:
+        """(C, H, W, 1) the pixels whose colour this stage is to show; None for all."""
+        return None
 
     def layer_loss(self, rendering: Rendering, batch: ViewBatch) -> torch.Tensor:
         """Mean L1 between layer channels and roles; seams and half-covered pixels are left alone."""
