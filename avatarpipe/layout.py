@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from avatarpipe.datasets.inputs import raw_inputs
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 
-SCAN_DATASETS = ("synthetic", "4d-dress")
-SYNTHESIZED = ("synthetic",)
+SCANNED = frozenset({"synthetic", "4d-dress", "thuman2.0", "thuman2.1"})  # the others are images
+LABELLED = frozenset({"synthetic", "4d-dress"})  # scans that tell garments apart
+SYNTHESIZED_BY = {"synthetic": "synthesize", "synthetic-video": "synthesize_video"}
+MANY_THREADS = 64  # Snakemake grants as many as it has
 SYNTHETIC_SOURCE = "synthetic/Inner/Take1"
-LABELLED_SCANS = ("synthetic", "4d-dress")
 TIMED_JOBS = (
     "convert", "normalize", "render", "segment", "train_single", "extract_mesh-single", "train_inner",
     "train_outer", "extract_mesh-outer", "evaluate", "pictures",
@@ -43,28 +45,62 @@ class Layout:
             "`bodies` in config.yaml names its folder; resources/README.md says how to get it.",
         )
 
-    def is_synthesized(self, subject: str) -> bool:
-        """Whether the subject is made here and not captured."""
-        return self.cell(subject, "dataset") in SYNTHESIZED
+    def made_by(self, subject: str) -> str | None:
+        """The step that makes the subject, or None where it was captured."""
+        return SYNTHESIZED_BY.get(self.cell(subject, "dataset"))
 
     def is_scanned(self, subject: str) -> bool:
         """Whether the subject is given as scans, to be rendered, and not as images."""
-        return self.cell(subject, "dataset") in SCAN_DATASETS
+        return self.cell(subject, "dataset") in SCANNED
 
     def raw_root(self, subject: str) -> str:
         """The folder that holds the subject's dataset."""
-        if self.is_synthesized(subject):
-            return f"results/{subject}/synthesize"
-        return self.config["datasets"][self.cell(subject, "dataset")]
+        if step := self.made_by(subject):
+            return f"results/{subject}/{step}"
+        return self.config["datasets"][self.cell(subject, "dataset")]["root"]
 
     def raw_source(self, subject: str) -> str:
         """Which recording the subject is, below `raw_root`."""
-        return SYNTHETIC_SOURCE if self.is_synthesized(subject) else self.cell(subject, "source")
+        return SYNTHETIC_SOURCE if self.made_by(subject) else self.cell(subject, "source")
+
+    def raw_files(self, subject: str) -> str | list[Path]:
+        """The files a subject is read from; of a synthetic one its manifest, which is written last."""
+        if step := self.made_by(subject):
+            return f"results/{subject}/{step}/manifest.json"
+        dataset = self.cell(subject, "dataset")
+        labels = dataset in LABELLED and self.config["segmentation"]["provider"] == "scan_labels"
+        section = self.config["datasets"][dataset]
+        try:
+            return raw_inputs(
+                dataset, self.cell(subject, "source"), self.cell(subject, "frames"), section, labels
+            )
+        except InputError as error:
+            raise InputError(f"{error} Subject {subject!r} of {self.config['subjects']} needs it.") from None
+
+    def dataset_options(self, subject: str) -> str:
+        """How the subject's dataset is read, as the JSON that the convert step takes."""
+        section = self.config["datasets"].get(self.cell(subject, "dataset"), {})
+        options = {name: value for name, value in section.items() if name != "root"}
+        return json.dumps(options, sort_keys=True)
+
+    def convert_threads(self, subject: str) -> int:
+        """Images are read on all cores there are; a scan by one."""
+        return 1 if self.is_scanned(subject) else MANY_THREADS
 
     def image_capture(self, subject: str) -> str:
         """The first capture of the subject that has images: rendered from its scans, or the normalised photographs."""
         step = "render" if self.is_scanned(subject) else "normalize"
         return f"results/{subject}/{step}/capture.json"
+
+    def labelled_capture(self, subject: str) -> str:
+        """Where label maps are copied from: InputError where the subject's dataset has none."""
+        if self.cell(subject, "dataset") not in LABELLED:
+            raise InputError(
+                f"{subject}: {self.cell(subject, 'dataset')} has no labels to train layers by. Set "
+                "`segmentation.provider` in config.yaml to sapiens (resources/README.md says how to get its "
+                "checkpoint), or write `none` as the subject's methods."
+            )
+        return self.image_capture(subject)
 
     def sapiens_checkpoint(self) -> Path:
         """The segmentation network that the configuration names."""
@@ -81,6 +117,27 @@ class Layout:
         """The genders of which the free body is built, as its files are called."""
         return self.subjects["gender"].str.upper().unique() if self.config["bodies"] == "free" else []
 
-    def synthesized(self) -> Sequence[str]:
-        """The subjects that are made here."""
-        return self.subjects.index[self.subjects["dataset"].isin(SYNTHESIZED)]
+    def made_here(self) -> list[str]:
+        """{subject}/{step} of the subjects that are made here."""
+        table = self.subjects[self.subjects["dataset"].isin(SYNTHESIZED_BY)]
+        return [f"{subject}/{SYNTHESIZED_BY[dataset]}" for subject, dataset in table["dataset"].items()]
+
+    def layered(self) -> list[str]:
+        """The subjects that the layered method trains on."""
+        return list(self.subjects.index[self.subjects["methods"] == "layered"])
+
+    def timed_jobs(self) -> list[str]:
+        """{subject}/{job} of the jobs on every layered subject's way to its metrics and pictures."""
+        return [
+            f"{subject}/{job}"
+            for subject in self.layered()
+            for job in TIMED_JOBS
+            if job != "render" or self.is_scanned(subject)
+        ]
+
+    def untrained_captures(self) -> list[str]:
+        """The captures of subjects that no method trains on."""
+        return [
+            self.image_capture(subject)
+            for subject in self.subjects.index[self.subjects["methods"] == "none"]
+        ]

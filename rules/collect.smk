@@ -9,7 +9,7 @@ Makes: results/tables/: metrics.parquet and metrics.csv with every value; summar
 rule collect:
     "Gather metrics and timings of all subjects."
     input:
-        metrics=expand("results/{subject}/layered/evaluate/metrics.parquet", subject=subjects.index),
+        metrics=expand("results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()),
         benchmarks=all_benchmarks(),
         code=sources("avatarpipe.steps.collect"),
     output:

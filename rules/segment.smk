@@ -1,6 +1,6 @@
 """Segmentation: a label map for every image, from the scan's own labels or by the Sapiens network.
 
-Needs: results/{subject}/render/capture.json; for Sapiens the checkpoint that config.yaml names.
+Needs: the subject's capture with images (of render, or of normalize where it was photographed); for Sapiens the checkpoint that config.yaml names.
 Makes: results/{subject}/segment/capture.json with labels/; this capture is complete, and what training reads.
 """
 
@@ -9,7 +9,7 @@ if config["segmentation"]["provider"] == "sapiens":
     rule segment_sapiens:
         "Label the images by the Sapiens network."
         input:
-            capture="results/{subject}/render/capture.json",
+            capture=image_capture,
             checkpoint=sapiens_checkpoint,
             code=sources("avatarpipe.steps.segment"),
         output:
@@ -41,7 +41,7 @@ else:
     rule segment:
         "Take the label maps that were rendered from the scan's labels."
         input:
-            capture="results/{subject}/render/capture.json",
+            capture=labelled_capture,
             code=sources("avatarpipe.steps.segment"),
         output:
             capture="results/{subject}/segment/capture.json",

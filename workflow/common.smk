@@ -9,14 +9,11 @@ from snakemake.exceptions import WorkflowError
 
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
-from avatarpipe.files import require_file
-from avatarpipe.layout import TIMED_JOBS, Layout
+from avatarpipe.layout import Layout
 from avatarpipe.schemas import read_yaml
 from avatarpipe.sources import sources
 from avatarpipe.subjects import read_subjects
 
-RAW_4D_DRESS = """basic_info.pkl Meshes_pkl/mesh-f{frame}.pkl Meshes_pkl/atlas-f{frame}.pkl
-    SMPLX/mesh-f{frame}_smplx.pkl Semantic/labels/label-f{frame}.pkl"""
 WORKFLOW = Path(workflow.basedir) / "workflow"
 try:
     schemas = {
@@ -59,7 +56,11 @@ def of_subject(lookup):
 body_file = of_subject(layout.body_file)
 raw_root = of_subject(layout.raw_root)
 raw_source = of_subject(layout.raw_source)
+raw_files = of_subject(layout.raw_files)
+dataset_options = of_subject(layout.dataset_options)
 image_capture = of_subject(layout.image_capture)
+labelled_capture = of_subject(layout.labelled_capture)
+convert_threads = of_subject(layout.convert_threads)
 stage_settings = layout.stage_settings
 
 
@@ -73,23 +74,6 @@ def sapiens_checkpoint(wildcards):
     return layout.sapiens_checkpoint()
 
 
-def raw_frame(wildcards):
-    """The frame's number as the dataset writes it, five digits."""
-    return f"{int(cell('frames')(wildcards)):05d}"
-
-
-def raw_files(wildcards):
-    """The files a subject is read from; of a synthetic one its manifest, which is written last."""
-    if layout.is_synthesized(wildcards.subject):
-        return f"results/{wildcards.subject}/synthesize/manifest.json"
-    folder = Path(raw_root(wildcards), raw_source(wildcards))
-    names = RAW_4D_DRESS.format(frame=raw_frame(wildcards)).split()
-    if config["segmentation"]["provider"] != "scan_labels":
-        names.pop()
-    hint = f"Subject {wildcards.subject!r} of {config['subjects']} needs it; resources/README.md says where files go."
-    return [require_file(folder / name, hint) for name in names]
-
-
 def lpips_weights(wildcards):
     """The weights of LPIPS that the user has placed; without them the metric is left out."""
     return sorted(str(path) for path in Path("resources/lpips").glob("*.pth"))
@@ -99,16 +83,17 @@ def all_benchmarks():
     """What Snakemake measured of the jobs on every subject's way to its metrics and pictures."""
     return [
         *expand("results/benchmarks/body/{gender}.tsv", gender=layout.free_genders()),
-        *expand("results/benchmarks/{subject}/synthesize.tsv", subject=layout.synthesized()),
-        *expand("results/benchmarks/{subject}/{job}.tsv", subject=subjects.index, job=TIMED_JOBS),
+        *expand("results/benchmarks/{made}.tsv", made=layout.made_here()),
+        *expand("results/benchmarks/{job}.tsv", job=layout.timed_jobs()),
     ]
 
 
 def final_outputs():
     """What a whole run leaves: each subject's pictures and layers, and the tables over all subjects."""
+    layered = layout.layered()
     return [
-        "results/tables/metrics.parquet",
-        "results/tables/metrics.csv",
-        *expand("results/{subject}/layered/pictures/pictures.json", subject=subjects.index),
-        *expand("results/{subject}/layered/export/export.json", subject=subjects.index),
+        *expand("results/tables/metrics.{ending}", ending=["parquet", "csv"] if layered else []),
+        *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
+        *expand("results/{subject}/layered/export/export.json", subject=layered),
+        *layout.untrained_captures(),
     ]

@@ -5,7 +5,6 @@ SMPLX/mesh-f{frame}_smplx.pkl and Semantic/labels/label-f{frame}.pkl. Scan and f
 The fits are for gendered SMPL-X models with 12 PCA coefficients a hand and flat_hand_mean=False.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,59 +14,26 @@ from avatarpipe.body.model import Body
 from avatarpipe.body.params import SIZES, BodyParams
 from avatarpipe.capture.labels import Label
 from avatarpipe.capture.manifest import check_name
+from avatarpipe.datasets.arrays import decode_hand, finite, read_dict, stacked
+from avatarpipe.datasets.frames import frame_numbers
+from avatarpipe.datasets.multiview import Request
+from avatarpipe.datasets.scans import ScanSource
 from avatarpipe.errors import InputError
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.pickles import load_pickle
 
 # What scan_labels count from 0.
 SCAN_LABELS = (Label.SKIN, Label.HAIR, Label.SHOE, Label.UPPER, Label.LOWER, Label.OUTER)
-_MAX_HAND = 45
+FPS = 30.0
+_GENDERS = ("female", "male")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One sequence of the dataset and one frame of it, by name."""
+    """One frame of one sequence of the dataset."""
 
     folder: Path
-    frame: str
-
-    @staticmethod
-    def find(root: str | Path, source: str, frame: str | int) -> "Recording":
-        """The recording `source` ("00122/Inner/Take8") below `root`, and the frame as five digits.
-
-        Raises InputError where the source is no such path, its folder is missing, or it does not list the frame.
-        """
-        parts = source.split("/")
-        if len(parts) != 3:
-            raise InputError(
-                f"source {source!r}: expected SUBJECT/OUTFIT/SEQUENCE, such as 00122/Inner/Take8."
-            )
-        for part in parts:
-            check_name(part, f"source {source!r}: part")
-        folder = Path(root).joinpath(*parts)
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder. Give the folder into which 4D-Dress was unpacked as root, "
-                "and SUBJECT/OUTFIT/SEQUENCE below it as source."
-            )
-        if not re.fullmatch(r"\d{1,5}", str(frame)):
-            raise InputError(f"frame {frame!r}: a frame is a number of at most five digits.")
-        recording = Recording(folder, f"{int(frame):05d}")
-        recording._check_frame()
-        return recording
-
-    def _check_frame(self) -> None:
-        path = self.files()["basic_info"]
-        info = load_pickle(path)
-        frames = info.get("scan_frames") if isinstance(info, dict) else None
-        if frames is None or len(frames) == 0:
-            raise InputError(f"{path}: scan_frames is missing or empty. Fetch the file again.")
-        names = [f"{int(name):05d}" for name in frames]
-        if self.frame not in names:
-            raise InputError(
-                f"{path}: frame {self.frame} is not in the sequence; it has {len(names)}, "
-                f"from {min(names)} to {max(names)}."
-            )
+    frame: str  # five digits
 
     def files(self) -> dict[str, Path]:
         """The files that are read, by role. "labels" need not exist."""
@@ -81,16 +47,91 @@ class Recording:
         }
 
 
+def read(request: Request) -> ScanSource:
+    """The scans and fits that `request` asks for; scans are read when they are asked for.
+
+    Option `fps`: scans a second. Raises InputError where the source is no SUBJECT/OUTFIT/SEQUENCE, lacks a frame, or was
+    fitted with the body of another gender.
+    """
+    recordings = find(request.root, request.source, request.frames, request.gender)
+    numbers = [int(recording.frame) for recording in recordings]
+    fps = float(request.options.get("fps", FPS))
+    return ScanSource(
+        frames=tuple(recording.frame for recording in recordings),
+        times=tuple((number - numbers[0]) / fps for number in numbers),
+        poses=stacked([read_fit(recording, request.body) for recording in recordings]),
+        scan=lambda index: read_scan(recordings[index]),
+        inputs=_inputs(recordings),
+    )
+
+
+def _inputs(recordings: list[Recording]) -> dict[str, Path]:
+    """Every file that is read, by role; of several frames with the frame behind the role."""
+    several = len(recordings) > 1
+    return {
+        f"{role}-{recording.frame}" if several and role != "basic_info" else role: path
+        for recording in recordings
+        for role, path in recording.files().items()
+        if path.exists()
+    }
+
+
+def find(root: str | Path, source: str, frames: str, gender: str | None = None) -> list[Recording]:
+    """The frames of `source` ("00122/Inner/Take8") below `root` that `frames` names.
+
+    Raises InputError where the source is no such path, its folder is missing, it does not list a frame, or it says that
+    its subject is of another gender than `gender` (None: not compared; basic_info.pkl need not say).
+    """
+    folder = _folder(root, source)
+    path = folder / "basic_info.pkl"
+    info = load_pickle(path)
+    listed = info.get("scan_frames") if isinstance(info, dict) else None
+    if listed is None or len(listed) == 0:
+        raise InputError(f"{path}: scan_frames is missing or empty. Fetch the file again.")
+    if gender is not None and info.get("gender", gender) in _GENDERS:
+        _check_gender(info.get("gender", gender), gender, path)
+    try:
+        numbers = frame_numbers(frames, sorted(int(name) for name in listed))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return [Recording(folder, f"{number:05d}") for number in numbers]
+
+
+def _folder(root: str | Path, source: str) -> Path:
+    parts = source.split("/")
+    if len(parts) != 3:
+        raise InputError(
+            f"source {source!r}: expected SUBJECT/OUTFIT/SEQUENCE, such as 00122/Inner/Take8."
+        )
+    for part in parts:
+        check_name(part, f"source {source!r}: part")
+    folder = Path(root).joinpath(*parts)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder. Give the folder into which 4D-Dress was unpacked as root, "
+            "and SUBJECT/OUTFIT/SEQUENCE below it as source."
+        )
+    return folder
+
+
+def _check_gender(found: str, wanted: str, path: Path) -> None:
+    if found != wanted:
+        raise InputError(
+            f"{path}: the subject is {found}, but {wanted} was asked for; its fits belong to the {found} body. "
+            f"Write {found} in the subject table."
+        )
+
+
 def read_scan(recording: Recording) -> Mesh:
     """The textured scan, with vertex labels (our `Label`) where the recording has them.
 
     Raises InputError on shapes that do not fit together, NaN, and labels that do not match the vertices.
     """
     files = recording.files()
-    raw = _read_dict(files["mesh"], ("vertices", "faces", "uvs"))
-    vertices = _array(raw, "vertices", files["mesh"], (None, 3))
+    raw = read_dict(files["mesh"], ("vertices", "faces", "uvs"))
+    vertices = finite(raw, "vertices", files["mesh"], (None, 3))
     faces = _faces(raw, len(vertices), files["mesh"])
-    uvs = _array(raw, "uvs", files["mesh"], (len(vertices), 2)).astype(np.float32)
+    uvs = finite(raw, "uvs", files["mesh"], (len(vertices), 2)).astype(np.float32)
     labels = read_labels(files["labels"], len(vertices)) if files["labels"].exists() else None
     return Mesh(vertices, faces, uvs[faces], read_atlas(files["atlas"]), vertex_labels=labels)
 
@@ -113,7 +154,7 @@ def read_atlas(path: Path) -> np.ndarray:
 
 def read_labels(path: Path, vertex_count: int) -> np.ndarray:
     """(V,) uint8 of our `Label` from the dataset's scan_labels."""
-    labels = np.asarray(_read_dict(path, ("scan_labels",))["scan_labels"])
+    labels = np.asarray(read_dict(path, ("scan_labels",))["scan_labels"])
     if labels.reshape(-1).shape != (vertex_count,):
         raise InputError(
             f"{path}: {labels.size} labels for a scan of {vertex_count} vertices. "
@@ -130,58 +171,20 @@ def read_labels(path: Path, vertex_count: int) -> np.ndarray:
 def read_fit(recording: Recording, body: Body) -> BodyParams:
     """The body fitted to the frame: hands decoded from any number of PCA coefficients, their mean added."""
     path = recording.files()["fit"]
-    raw = _read_dict(path, tuple(SIZES))
+    raw = read_dict(path, tuple(SIZES))
     arrays = {}
     for name, size in SIZES.items():
-        values = np.atleast_2d(_array(raw, name, path, None))
+        values = np.atleast_2d(finite(raw, name, path, None))
         if name.endswith("hand_pose"):
-            values = _decoded_hand(values, name, body, path)
+            values = decode_hand(values, name, body, path)
         if values.shape != (1, size):
             raise InputError(f"{path}: {name} has shape {np.shape(raw[name])}, expected ({size},).")
         arrays[name] = values
     return BodyParams.from_arrays(arrays, path)
 
 
-def _decoded_hand(coefficients: np.ndarray, name: str, body: Body, path: Path) -> np.ndarray:
-    if coefficients.ndim != 2 or not 1 <= coefficients.shape[1] <= _MAX_HAND:
-        raise InputError(
-            f"{path}: {name} has shape {coefficients.shape}, expected 1 to {_MAX_HAND} PCA coefficients."
-        )
-    return body.decode_hand(coefficients, name.partition("_")[0])
-
-
-def _read_dict(path: Path, keys: tuple[str, ...]) -> dict:
-    content = load_pickle(path)
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: expected a dict, got {type(content).__name__}. Fetch the file again."
-        )
-    if missing := [key for key in keys if key not in content]:
-        raise InputError(f"{path}: {', '.join(missing)} missing. Fetch the file again.")
-    return content
-
-
-def _array(raw: dict, name: str, path: Path, shape: tuple[int | None, ...] | None) -> np.ndarray:
-    """raw[name] as float64, finite, of `shape` (None leaves a size, or the whole shape, open)."""
-    try:
-        array = np.asarray(raw[name], np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {name} is not an array of numbers ({error}).") from error
-    if shape is not None and (
-        array.ndim != len(shape)
-        or any(size not in (None, actual) for size, actual in zip(shape, array.shape, strict=True))
-    ):
-        expected = tuple("any" if size is None else size for size in shape)
-        raise InputError(f"{path}: {name} has shape {array.shape}, expected {expected}.")
-    if bad := int((~np.isfinite(array)).sum()):
-        raise InputError(
-            f"{path}: {name} holds {bad} NaN or infinite numbers. Fetch the file again."
-        )
-    return array
-
-
 def _faces(raw: dict, vertex_count: int, path: Path) -> np.ndarray:
-    faces = _array(raw, "faces", path, (None, 3)).astype(np.int64)
+    faces = finite(raw, "faces", path, (None, 3)).astype(np.int64)
     if not len(faces) or faces.min() < 0 or faces.max() >= vertex_count:
         raise InputError(
             f"{path}: faces are none, or name vertices outside 0 to {vertex_count - 1}."

@@ -1,30 +1,42 @@
-"""Convert one frame of a raw dataset (4D-Dress) into a capture: scan, labels and body fit, in the dataset's own world."""
+"""Convert a recording of any dataset into a capture, in the dataset's own world: scans, or images and cameras."""
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from avatarpipe.body.model import Body
 from avatarpipe.capture.manifest import MANIFEST_NAME, Manifest, check_name, relative
-from avatarpipe.capture.writing import publishing, write_frames
-from avatarpipe.datasets import fourddress
+from avatarpipe.capture.writing import publishing
+from avatarpipe.datasets import fourddress, thuman2
+from avatarpipe.datasets.multiview import MultiViewSource, Policy, Request, write_source
+from avatarpipe.datasets.scans import ScanSource, write_scans
 from avatarpipe.errors import InputError
+from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import read_json, require_file
-from avatarpipe.mesh.mesh import save_mesh
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
+
+READERS: dict[str, Callable[[Request], ScanSource | MultiViewSource]] = {
+    "synthetic": fourddress.read,
+    "4d-dress": fourddress.read,
+    "thuman2.0": thuman2.read,
+    "thuman2.1": thuman2.read,
+}
 
 
 @dataclass
 class Convert:
-    """One textured scan and its SMPL-X fit, as a capture without cameras."""
+    """One subject of one dataset, checked and brought into the one format that every later step reads."""
 
+    dataset: str
+    """Its name as in the subject table, such as 4d-dress."""
     root: Path
-    """Folder of the dataset: it holds SUBJECT/OUTFIT/SEQUENCE, and manifest.json where the subject is synthetic."""
+    """Folder of the dataset; it holds manifest.json where the subject is synthetic."""
     source: str
     """The recording below root, such as 00122/Inner/Take8."""
-    frame: str
-    """Number of the frame, such as 00011."""
     subject: str
     """Name of the subject in results/."""
     gender: Literal["neutral", "female", "male"]
@@ -33,28 +45,76 @@ class Convert:
     """The SMPLX_*.npz of that gender; its hand PCA decodes the hands."""
     out: Path
     """The capture's manifest, such as results/SUBJECT/convert/capture.json."""
+    frames: str = "0"
+    """Which frames: 11, 0-499, 0-499:5, "0,4,8" or all."""
+    options: str = "{}"
+    """How the dataset is read: its section of config.yaml as JSON."""
+    workers: int = 1
+    """Processes that read images."""
 
 
 def run(options: Convert) -> None:
-    """Read and check everything, then write scan.ply (exact), scan.glb (for viewers), frames, poses, manifest."""
+    """Find and check everything, then write scans or images, frames and poses, and the manifest last."""
     check_name(options.subject, "subject")
-    recording = fourddress.Recording.find(options.root, options.source, options.frame)
-    poses = fourddress.read_fit(recording, Body(options.body))
-    scan = fourddress.read_scan(recording)
+    settings = _settings(options.options)
+    read, source = _reader(options)
+    request = Request(
+        options.root, source, options.frames, options.gender, Body(options.body), settings
+    )
+    found = read(request)
+    write = _writer(found, settings, options.workers)
     truth = _truth(options.root / "manifest.json", options.out.parent)
-    inputs = {name: path for name, path in recording.files().items() if path.exists()}
-    with publishing(options.out) as draft:
-        save_mesh(scan, draft / "scan.ply")
-        save_mesh(scan, draft / "scan.glb")
-        entries = write_frames(draft, poses, [recording.frame], [0.0])
+    inputs = found.inputs | {"body": options.body}
+    made_by = provenance(inputs, _config(options, settings))
+    with publishing(options.out, resume=isinstance(found, MultiViewSource)) as draft:
+        entries = write(draft)
         Manifest(
             subject=options.subject,
             gender=options.gender,
-            scan="scan.ply",
             truth=truth,
-            provenance=provenance(inputs | {"body": options.body}, asdict(options)),
+            provenance=made_by,
             **entries,
         ).save(draft / MANIFEST_NAME)
+
+
+def _reader(options: Convert) -> tuple[Callable[[Request], ScanSource | MultiViewSource], str]:
+    """What reads the dataset, and the recording's source; a synthetic video says itself in which layout it was written."""
+    dataset, source = options.dataset, options.source
+    if dataset == "synthetic-video":
+        listed = read_json(options.root / "manifest.json")
+        dataset, source = listed.get("dataset"), listed.get("recording")
+    if dataset not in READERS:
+        raise InputError(f"dataset {dataset!r}: use one of {', '.join(READERS)}, synthetic-video.")
+    return READERS[dataset], source
+
+
+def _settings(text: str) -> dict:
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"options {text!r}: not valid JSON ({error}).") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"options {text!r}: expected a JSON object.")
+    return settings
+
+
+def _config(options: Convert, settings: dict) -> dict:
+    """What shapes the result: all options but the number of workers."""
+    config = asdict(options) | {"options": settings}
+    del config["workers"]
+    return config
+
+
+def _writer(
+    found: ScanSource | MultiViewSource, settings: dict, workers: int
+) -> Callable[[Path], dict]:
+    """What writes everything but the manifest into a draft and gives its entries; the first scan is read at once."""
+    if isinstance(found, MultiViewSource):
+        image_format, policy = settings.get("image_format", "png"), Policy.of(settings)
+        return lambda draft: write_source(found, draft, workers, image_format, policy)
+    scans = chain([found.scan(0)], map(found.scan, range(1, len(found.frames))))
+    shown = tracked(scans, len(found.frames), "convert")
+    return lambda draft: write_scans(shown, found.frames, found.times, found.poses, draft)
 
 
 def _truth(manifest: Path, folder: Path) -> dict[str, str]:

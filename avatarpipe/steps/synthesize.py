@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 from avatarpipe.body.model import Body
+from avatarpipe.datasets.writers import fourddress
+from avatarpipe.datasets.writers.scans import RawScans
 from avatarpipe.files import write_json
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
-from avatarpipe.synthetic.layout import FRAME, RECORDING, write_recording
 from avatarpipe.synthetic.person import DETAILS, Person, make_person
-from avatarpipe.synthetic.scan import fused_scan
+from avatarpipe.synthetic.scan import fused_scan, split_at_seams
 from avatarpipe.synthetic.truth import described, write_truth
 
+RECORDING = "synthetic/Inner/Take1"
+FRAME = 0
 _log = logging.getLogger(__name__)
 
 
@@ -47,8 +50,10 @@ def run(options: Synthesize) -> None:
     )
     scan, charts = fused_scan(person, detail)
     folder = options.out.parent
-    fit = Mesh(body.vertices(person.params)[0].numpy(), body.faces)
-    write_recording(folder / RECORDING, person, scan, charts, fit)
+    vertices, faces, uvs, labels = split_at_seams(scan, charts)
+    split = Mesh(vertices, faces, uvs[faces], scan.texture, vertex_labels=labels)
+    recording = RawScans((FRAME,), person.params, options.gender, lambda _: split, body)
+    fourddress.write(folder / RECORDING, recording, person.to_world)
     _log.info(
         "scan of %d vertices written after %.0f s", len(scan.vertices), time.monotonic() - started
     )
@@ -69,7 +74,7 @@ def _manifest(options: Synthesize, person: Person, truth: dict[str, str]) -> dic
         "seed": options.seed,
         "gender": options.gender,
         "recording": RECORDING,
-        "frame": FRAME,
+        "frame": f"{FRAME:05d}",
         "truth": {name: f"truth/{file}" for name, file in truth.items()},
         **described(person),
         "provenance": provenance({"body": options.body}, asdict(options), options.seed),

@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 
 from avatarpipe.capture.labels import Label
-from avatarpipe.datasets.fourddress import Recording, read_atlas, read_fit, read_labels, read_scan
+from avatarpipe.datasets.fourddress import find, read, read_atlas, read_fit, read_labels, read_scan
 from avatarpipe.errors import InputError
 
 SOURCE = "00001/Inner/Take1"
+
+
+def find_one(root, source, frames, gender=None):
+    (recording,) = find(root, source, frames, gender)
+    return recording
 
 
 @pytest.fixture
 def recording(fake_raw, tmp_path):
     """A private copy, to be broken."""
     shutil.copytree(fake_raw, tmp_path / "raw")
-    return Recording.find(tmp_path / "raw", SOURCE, "11")
+    return find_one(tmp_path / "raw", SOURCE, "11")
 
 
 def change(path, **changes):
@@ -26,7 +31,7 @@ def change(path, **changes):
 
 
 def test_the_fit_is_decoded_with_the_hand_mean(fake_raw, fake_body):
-    found = read_fit(Recording.find(fake_raw, SOURCE, "00011"), fake_body)
+    found = read_fit(find_one(fake_raw, SOURCE, "00011"), fake_body)
     expected = fake_subject.decoded(fake_subject.raw_fit(), fake_body)
     for (name, value), (_, wanted) in zip(found.items(), expected.items(), strict=True):
         assert np.allclose(value, wanted, atol=1e-6), name
@@ -42,7 +47,7 @@ def test_any_number_of_hand_components(recording, fake_body, comps):
 
 
 def test_the_scan_is_exact_and_its_texture_upright(fake_raw, fake_body):
-    recording = Recording.find(fake_raw, SOURCE, 11)
+    recording = find_one(fake_raw, SOURCE, "11")
     scan, raw = read_scan(recording), pickle.loads(recording.files()["mesh"].read_bytes())
     assert np.array_equal(scan.vertices, raw["vertices"].astype(np.float64))
     assert np.array_equal(scan.faces, raw["faces"])
@@ -82,18 +87,18 @@ def test_labels_are_optional(recording):
 )
 def test_a_source_cannot_leave_the_root(fake_raw, source):
     with pytest.raises(InputError, match="source"):
-        Recording.find(fake_raw, source, "11")
+        find_one(fake_raw, source, "11")
 
 
 @pytest.mark.parametrize("frame", ["12", "00012", "x", "-1", "../11", "111111", "1.5"])
 def test_frames_that_are_none(fake_raw, frame):
     with pytest.raises(InputError, match="frame"):
-        Recording.find(fake_raw, SOURCE, frame)
+        find_one(fake_raw, SOURCE, frame)
 
 
 def test_unknown_recording(fake_raw):
     with pytest.raises(InputError, match=r"Take2: no such folder.*as root"):
-        Recording.find(fake_raw, "00001/Inner/Take2", "11")
+        find_one(fake_raw, "00001/Inner/Take2", "11")
 
 
 @pytest.mark.parametrize("role", ["mesh", "atlas", "fit", "basic_info"])
@@ -107,7 +112,7 @@ def test_broken_files_are_named(recording, fake_body, role, damage, tmp_path):
     else:
         path.write_bytes(b"cos\nsystem\n(S'touch %s'\ntR." % os.fsencode(marker))
     with pytest.raises(InputError, match=path.name):
-        again = Recording.find(tmp_path / "raw", SOURCE, "11")
+        again = find_one(tmp_path / "raw", SOURCE, "11")
         read_scan(again)
         read_fit(again, fake_body)
     assert not marker.exists()
@@ -178,4 +183,4 @@ def test_corrupt_atlas(tmp_path, atlas):
 def test_basic_info_without_frames(recording, info, tmp_path):
     fake_subject.dump(recording.files()["basic_info"], info)
     with pytest.raises(InputError, match="scan_frames is missing or empty"):
-        Recording.find(tmp_path / "raw", SOURCE, "11")
+        find_one(tmp_path / "raw", SOURCE, "11")

@@ -11,7 +11,7 @@ from avatarpipe.steps import convert
 
 def convert_options(paths, **changes) -> convert.Convert:
     options = {
-        "root": paths.raw, "source": "00001/Inner/Take1", "frame": "11", "subject": "ann",
+        "root": paths.raw, "dataset": "4d-dress", "source": "00001/Inner/Take1", "frames": "11", "subject": "ann",
         "gender": "neutral", "body": paths.body, "out": getattr(paths, "converted", None),
     }  # fmt: skip
     return convert.Convert(**(options | changes))

@@ -72,8 +72,11 @@ def test_bad_files_leave_nothing_behind(broken, role, content):
         ({"subject": "../evil"}, "subject '../evil'"),
         ({"subject": ""}, "subject ''"),
         ({"source": "../../x"}, "source"),
-        ({"frame": "99"}, "frame 00099 is not in the sequence; it has 2, from 00010 to 00011"),
-        ({"frame": "10"}, "smplx.pkl: no such file"),
+        ({"frames": "99"}, r"basic_info.pkl: frames '99': 99 is not there; the sequence has 2 frames \(10 to 11\)"),
+        ({"dataset": "4d-dres"}, "dataset '4d-dres': use one of synthetic, 4d-dress"),
+        ({"options": "{"}, "options '{': not valid JSON"),
+        ({"options": "[]"}, "expected a JSON object"),
+        ({"frames": "10"}, "smplx.pkl: no such file"),
     ],
 )
 def test_bad_options_leave_nothing_behind(broken, changes, message):

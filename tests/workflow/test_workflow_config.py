@@ -79,7 +79,9 @@ def test_merge_leaves_its_arguments_alone():
         ("render: 256", r"render: 256 is not of type 'object'"),
         ("seed: -1", r"seed: -1"),
         ("preset: ../../etc/passwd", r"preset: .*tiny"),
-        ("datasets: {4d-dres: x}", r"datasets: .*did you mean '4d-dress'\?"),
+        ("datasets: {4d-dres: {root: x}}", r"datasets: .*did you mean '4d-dress'\?"),
+        ("datasets: {4d-dress: x}", r"datasets\.4d-dress: 'x' is not of type 'object'"),
+        ("datasets: {avatarrex: {missing: ignore}}", r"datasets\.avatarrex\.missing: .*skip"),
     ],
 )
 def test_a_bad_value_is_named(text, says):

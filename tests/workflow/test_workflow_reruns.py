@@ -14,7 +14,7 @@ CONFIG_CHANGES = {
     "layered: {outer: {iterations: 31}}": {"train_outer", "extract_mesh"} | MEASURED,
     "mesh: {voxel: 0.04}": TRAINED - {"train_single"},
     "segmentation: {checkpoint: elsewhere.pt2}": set(),
-    "datasets: {4d-dress: elsewhere}": set(),
+    "datasets: {4d-dress: {root: elsewhere}}": set(),
 }
 
 CODE_CHANGES = {

@@ -34,6 +34,25 @@ def test_absent_columns_and_empty_cells_get_their_defaults(tmp_path):
     assert subjects.at["b", "prompt"] == ""
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a 4d-dress 00175_Inner_1/Inner/Take4 male 0-499:5,600",
+        "a thuman2.0 0525 male",
+        "a thuman2.1 2445 neutral",
+        "a avatarrex avatarrex_zzr neutral 0-1999",
+        "a thuman4.0 subject00 neutral all",
+        "a actorshq Actor01/Sequence1 neutral 48-2176",
+        "a people-snapshot male-3-casual male all",
+        "a nerfstudio me.2026 neutral 0,4,8",
+        "a synthetic-video 7 female all",
+    ],
+)
+def test_rows_of_every_kind_hold(tmp_path, row):
+    subjects = read_subjects(table(tmp_path, "subject dataset source gender frames", row), SCHEMA)
+    assert subjects.at["a", "source"] == row.split()[2]
+
+
 def test_cells_stay_text_and_comments_are_skipped(tmp_path):
     subjects = read_subjects(
         table(tmp_path, "#a_comment", "subject dataset source gender", "", "007 synthetic 007 male"), SCHEMA
@@ -63,6 +82,17 @@ def test_cells_stay_text_and_comments_are_skipped(tmp_path):
         ("a 4d-dress 00122/Inner male 11", "source", "SUBJECT/OUTFIT/SEQUENCE"),
         ("a synthetic 7 male 3", "frames", "only frame"),
         ("a synthetic 7 male 0 magic", "methods", "layered"),
+        ("a 4d-dress 00122/Inner/Take8 male 0-", "frames", "whole number"),
+        ("a 4d-dress 00122/Inner/Take8 male 0,;reboot", "frames", "whole number"),
+        ("a thuman2.0 ../0 male", "source", "four digits"),
+        ("a thuman2.0 0525 female", "gender", "male, the body"),
+        ("a thuman2.1 0525 neutral 1", "frames", "only frame"),
+        ("a avatarrex ../avatarrex_zzr neutral", "source", "below the"),
+        ("a avatarrex /etc neutral", "source", "below the"),
+        ("a nerfstudio my/../../etc neutral", "source", "below the"),
+        ("a colmap $(reboot) neutral", "source", "below the"),
+        ("a actorshq a//b neutral", "source", "below the"),
+        ("a synthetic-video seven male", "source", "seed"),
         ("a 4d-dress ../../etc male 11", "source", "below the dataset"),
         ("a 4d-dress /etc male 11", "source", "below the dataset"),
         ("a 4d-dress 00122/Inner/Take8 neutral 11", "gender", "male or female"),

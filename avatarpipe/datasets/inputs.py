@@ -1,0 +1,78 @@
+"""Which raw files a subject is made from: those whose change must make its conversion run again.
+
+Light enough to be asked while the workflow is planned. Scans are listed whole; of image datasets calibration and poses, and
+not the images.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from avatarpipe.datasets.frames import frame_numbers
+from avatarpipe.errors import InputError
+from avatarpipe.files import require_file
+
+# Below the source; "|" separates alternatives, the first that exists counts; "?" marks what may be absent.
+CALIBRATION_AND_POSES = {
+    "avatarrex": ("calibration_full.json", "smpl_params.npz", "missing_*.txt?"),
+    "thuman4.0": ("calibration.json", "smpl_params.npz", "missing_*.txt?"),
+    "actorshq": ("calibration.csv|*/calibration.csv", "smpl_params.npz|*/smpl_params.npz"),
+    "people-snapshot": ("camera.pkl", "masks.hdf5", "reconstructed_poses.hdf5", "*.mp4"),
+    "sigman": ("camera_full_calibration.json", "smplx.npz"),
+    "four-view": ("*.json|*.npz|*.pkl",),
+    "nerfstudio": ("transforms.json", "smpl_params.npz"),
+    "colmap": ("**/cameras.bin|**/cameras.txt", "**/images.bin|**/images.txt", "smpl_params.npz"),
+}
+_HINT = "It is where the subject table and `datasets` in config.yaml say; resources/README.md says where files go."
+
+
+def raw_inputs(
+    dataset: str, source: str, frames: str, options: Mapping, with_labels: bool
+) -> list[Path]:
+    """The files of one row of the subject table, in the order in which they are read.
+
+    options: the dataset's section of the config, with its `root`. with_labels: whether label files must be there.
+    Raises InputError that names the first folder, file or frame that is missing.
+    """
+    root = Path(options["root"])
+    if dataset == "4d-dress":
+        return _four_d_dress(root / source, frames, with_labels)
+    if dataset.startswith("thuman2."):
+        return _thuman2(root, source, options)
+    return [
+        path for pattern in CALIBRATION_AND_POSES[dataset] for path in _matches(root / source, pattern)
+    ]
+
+
+def _four_d_dress(folder: Path, frames: str, with_labels: bool) -> list[Path]:
+    kinds = [
+        "Meshes_pkl/mesh-f{:05d}.pkl", "Meshes_pkl/atlas-f{:05d}.pkl", "SMPLX/mesh-f{:05d}_smplx.pkl",
+        *(["Semantic/labels/label-f{:05d}.pkl"] if with_labels else []),
+    ]  # fmt: skip
+    info = require_file(folder / "basic_info.pkl", _HINT)
+    chosen = [int(frames)] if frames.isdigit() else frame_numbers(frames, _fitted(folder))
+    names = [kind.format(number) for number in chosen for kind in kinds]
+    return [info, *(require_file(folder / name, _HINT) for name in names)]
+
+
+def _fitted(folder: Path) -> list[int]:
+    """Numbers of the frames of a 4D-Dress sequence that have a body fit."""
+    names = (path.name for path in (folder / "SMPLX").glob("mesh-f*_smplx.pkl"))
+    return sorted(int(name[6:11]) for name in names if name[6:11].isdigit())
+
+
+def _thuman2(root: Path, source: str, options: Mapping) -> list[Path]:
+    scan, fit = root / options["scans"] / source, root / options["fits"] / source
+    found = [require_file(scan / f"{source}.obj", _HINT), require_file(fit / "smplx_param.pkl", _HINT)]
+    return found + sorted(path for path in scan.iterdir() if path.name.startswith("material"))
+
+
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. {_HINT}")
+    wanted = pattern.rstrip("?").split("|")
+    for alternative in wanted:
+        if found := sorted(folder.glob(alternative)):
+            return found
+    if pattern.endswith("?"):
+        return []
+    raise InputError(f"{folder / wanted[0]}: no such file. {_HINT}")
