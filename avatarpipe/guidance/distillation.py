@@ -1,0 +1,190 @@
+"""Score distillation (DreamFusion, Poole et al. 2023): what a diffusion model would change about how an avatar looks.
+
+Each iteration poses the layer, renders it from cameras around it over random colours, adds noise to the model's code of
+the images, and takes the model's opinion of what the noise was, less what it was, as gradient.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from avatarpipe.body.model import Body
+from avatarpipe.body.params import BodyParams
+from avatarpipe.body.skinning import skinned_motion
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.render import render
+from avatarpipe.guidance import GuidanceTerm
+from avatarpipe.guidance.cameras import GuidanceViews, Zooms, part_centres, sample_views
+from avatarpipe.guidance.model import DiffusionModel
+from avatarpipe.guidance.poses import drawn_pose, guidance_poses
+from avatarpipe.guidance.randomness import Purpose, device_numbers, numbers, stratified
+from avatarpipe.guidance.schedule import gradient_weight, timestep_range, timesteps_of
+from avatarpipe.guidance.settings import GuidanceSettings
+from avatarpipe.guidance.skeleton import Figure, draw_skeletons, figure
+from avatarpipe.guidance.words import VIEWS, with_views
+from avatarpipe.skinned_avatar import SkinnedLayer
+
+
+@dataclass(frozen=True)
+class StageGuidance:
+    """What one stage asks of guidance."""
+
+    weight: float
+    """Of the gradient in the latents, summed over a view's latents and averaged over views."""
+    iterations: int
+    """Of the whole stage; annealed schedules end there."""
+    prompt: str
+    negative: str = ""
+    start: int = 0
+    """First iteration."""
+    every: int = 1
+    """Iterations from one time to the next."""
+    views: int = 8
+    """Images a time."""
+    zooms: Zooms = field(default_factory=Zooms)
+
+
+class ScoreDistillation:
+    """A Guidance by one diffusion model, for one stage of one subject.
+
+    captured: the subject (a batch of one), whose shape all poses keep.
+    """
+
+    def __init__(
+        self, model: DiffusionModel, settings: GuidanceSettings, stage: StageGuidance,
+        body: Body, captured: BodyParams, seed: int,
+    ):  # fmt: skip
+        self.model, self.settings, self.stage = model, settings, stage
+        self.body, self.seed, self.device = body, seed, body.device
+        self.poses = guidance_poses(captured)
+        self.figures: dict[str, Figure] = {name: figure(body, pose) for name, pose in self.poses.items()}
+        self.centres: dict[str, Mapping[str, np.ndarray]] = {
+            name: part_centres(body.joints(pose)[0].cpu().numpy()) for name, pose in self.poses.items()
+        }
+        self.posing = _Posing(body, self.poses)
+        self.model.read([*with_views(stage.prompt, VIEWS), stage.negative])
+
+    def loss(self, layer: SkinnedLayer, frozen: SkinnedLayer | None, step: int) -> GuidanceTerm | None:
+        """See Guidance.loss. The value is half the mean over views of the squared gradient in the latents."""
+        since = step - self.stage.start
+        if since < 0 or since % self.stage.every:
+            return None
+        pose = drawn_pose(numbers(self.seed, step, Purpose.POSE), self.settings.arms_lowered_probability)
+        views = self._views(pose, step)
+        shown = self.posing.trained(layer, pose)
+        if frozen is not None:
+            shown = GaussianCloud.concatenate([self.posing.frozen(frozen, pose), shown])
+        rendering = render(shown, views.cameras, self._backgrounds(step))
+        images = _resized(rendering.rgb, self.model.image_size)
+        gradient, value = self._judged(images.detach(), views, pose, step)
+        weight = self.stage.weight / len(images)
+        return GuidanceTerm(_Injected.apply(images, weight * gradient, weight * value), rendering)
+
+    def _views(self, pose: str, step: int) -> GuidanceViews:
+        size = self.model.image_size * self.settings.supersample
+        rng = numbers(self.seed, step, Purpose.VIEWS)
+        return sample_views(
+            self.settings.cameras, self.stage.zooms, self.centres[pose], step, self.stage.views, size, rng
+        )
+
+    def _backgrounds(self, step: int) -> Tensor:
+        """(B, 3) one colour a view."""
+        generator = device_numbers(self.seed, step, Purpose.BACKGROUND, self.device)
+        return torch.rand(self.stage.views, 3, generator=generator, device=self.device)
+
+    def _judged(self, images: Tensor, views: GuidanceViews, pose: str, step: int) -> tuple[Tensor, Tensor]:
+        """Gradient (B, S, S, 3) in the images, of which `value` is half the sum of squares in the latents."""
+        condition = self._condition(views, pose)
+        t, alphas = self._timesteps(step)
+        images.requires_grad_()
+        with torch.enable_grad():
+            latents = self.model.encode(images)
+        with torch.no_grad():
+            noise = self._noise(latents, step)
+            signal = alphas.reshape(-1, *[1] * (latents.dim() - 1))
+            noisy = signal.sqrt() * latents + (1.0 - signal).sqrt() * noise
+            error = self.model.predict(noisy, t, condition) - noise
+            wanted = gradient_weight(self.settings.weighting, signal) * torch.nan_to_num(error)
+        (gradient,) = torch.autograd.grad(latents, images, wanted)
+        return gradient, 0.5 * wanted.square().sum()
+
+    def _condition(self, views: GuidanceViews, pose: str):
+        size = self.model.image_size
+        viewmats, Ks = views.cameras.resized(size, size).tensors(self.device)
+        with torch.no_grad():
+            skeletons = draw_skeletons(self.figures[pose], viewmats, Ks, size)
+        return self.model.condition(with_views(self.stage.prompt, views.words), skeletons, self.stage.negative)
+
+    def _timesteps(self, step: int) -> tuple[Tensor, Tensor]:
+        """t (B,) and a_t (B,)."""
+        settings, alphas = self.settings, self.model.alphas_cumprod
+        limits = timestep_range(
+            settings.timesteps, settings.timestep_schedule, settings.annealed_to,
+            min(step / self.stage.iterations, 1.0),
+        )  # fmt: skip
+        shares = stratified(self.stage.views, numbers(self.seed, step, Purpose.TIMESTEPS))
+        t = torch.from_numpy(timesteps_of(shares, limits, len(alphas))).to(alphas.device)
+        return t, alphas[t]
+
+    def _noise(self, latents: Tensor, step: int) -> Tensor:
+        generator = device_numbers(self.seed, step, Purpose.NOISE, latents.device)
+        return torch.randn(latents.shape, generator=generator, device=latents.device)
+
+
+class _Posing:
+    """Layers in the guidance poses; what does not change between iterations is kept."""
+
+    def __init__(self, body: Body, poses: Mapping[str, BodyParams]):
+        self.body, self.poses = body, poses
+        self._binding, self._motions = None, {}
+        self._frozen, self._stills = None, {}
+
+    def trained(self, layer: SkinnedLayer, pose: str) -> GaussianCloud:
+        """A layer whose Gaussians change; how they move is looked up when they are bound anew."""
+        if layer.binding is not self._binding:
+            self._binding, self._motions = layer.binding, {}
+        if pose not in self._motions:
+            self._motions[pose] = skinned_motion(self.body, layer.binding, self.poses[pose])
+        motion, cloud = self._motions[pose], layer.cloud
+        return replace(
+            cloud, means=motion.points(cloud.means), quats=motion.rotations(cloud.quats), features=None
+        )
+
+    def frozen(self, layer: SkinnedLayer, pose: str) -> GaussianCloud:
+        """A layer that stays as it is."""
+        if layer is not self._frozen:
+            self._frozen, self._stills = layer, {}
+        if pose not in self._stills:
+            motion = skinned_motion(self.body, layer.binding, self.poses[pose])
+            cloud = layer.cloud.detach()
+            posed = {"means": motion.points(cloud.means), "quats": motion.rotations(cloud.quats)}
+            self._stills[pose] = replace(cloud, **posed, features=None)
+        return self._stills[pose]
+
+
+class _Injected(torch.autograd.Function):
+    """A scalar of a given value whose gradient in the images is a given one.
+
+    So the gradient in half precision never meets the loss weight, under which it would vanish.
+    """
+
+    @staticmethod
+    def forward(ctx, images: Tensor, gradient: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):
+        (gradient,) = ctx.saved_tensors
+        return upstream * gradient, None, None
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """(B, size, size, 3) averages of (B, S, S, 3), S a multiple of size."""
+    if images.shape[1] == size:
+        return images
+    return interpolate(images.permute(0, 3, 1, 2), (size, size), mode="area").permute(0, 2, 3, 1)
