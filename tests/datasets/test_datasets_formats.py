@@ -1,19 +1,16 @@
-"""transforms.json, COLMAP models and smpl_params.npz: what is written is read back; what is broken is refused by name."""
+"""transforms.json and COLMAP models: what is written is read back; what is broken is refused by name."""
 
 import json
 import struct
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.transform import Rotation
 
-from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras, look_at, orbit
 from avatarpipe.datasets.formats.colmap import read_colmap, read_points, write_colmap
 from avatarpipe.datasets.formats.colmap_model import ColmapPoints
 from avatarpipe.datasets.formats.posed_image import Shot, inside
-from avatarpipe.datasets.formats.smpl_params import read_smpl_params, write_smpl_params
 from avatarpipe.datasets.formats.transforms import read_transforms, write_transforms
 from avatarpipe.errors import InputError
 
@@ -235,44 +232,3 @@ def test_broken_transforms_are_named(tmp_path, changes, said):
 def test_no_path_leaves_its_folder(tmp_path, name):
     with pytest.raises(InputError, match="no path inside"):
         inside(tmp_path, name, "test")
-
-
-def test_smpl_params_round_trip(tmp_path):
-    torch.manual_seed(0)
-    poses = BodyParams(
-        **{name: torch.randn_like(value) for name, value in BodyParams.zeros(5).items()}
-    )
-    poses = poses.replaced(betas=poses.betas[:1].repeat(5, 1))
-    write_smpl_params(tmp_path / "smpl_params.npz", poses)
-    read = read_smpl_params(tmp_path / "smpl_params.npz", [3, 1])
-    for name, value in read.items():
-        torch.testing.assert_close(value, getattr(poses, name)[[3, 1]], rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"transl": np.full((4, 3), np.nan)}, "transl holds NaN"),
-        ({"body_pose": np.zeros((4, 69))}, "body_pose has shape"),
-        ({"body_pose": np.zeros((3, 63))}, "3 rows of body_pose for 4 frames"),
-        ({"transl": None}, "transl missing"),
-        ({"betas": np.array([{"a": 1}], object)}, "plain arrays"),
-    ],
-)
-def test_broken_smpl_params_are_named(tmp_path, change, said):
-    arrays = {name: value.numpy() for name, value in BodyParams.zeros(4).items()} | change
-    path = tmp_path / "smpl_params.npz"
-    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(InputError, match=said) as raised:
-        read_smpl_params(path)
-    assert str(path) in str(raised.value)
-
-
-def test_smpl_params_of_too_few_frames_or_truncated(tmp_path):
-    path = tmp_path / "smpl_params.npz"
-    write_smpl_params(path, BodyParams.zeros(4))
-    with pytest.raises(InputError, match=r"4 bodies, but the images ask for body 7"):
-        read_smpl_params(path, [0, 7])
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match="truncated"):
-        read_smpl_params(path)

@@ -1,1 +1,1 @@
-"""File formats that carry posed images and body parameters in and out: transforms.json, COLMAP models, smpl_params.npz."""
+"""File formats that carry posed images in and out: transforms.json and COLMAP models."""
