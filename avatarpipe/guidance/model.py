@@ -1,9 +1,25 @@
 """What guidance asks of a diffusion model, whatever network stands behind it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of B views is certain: renderings of what cameras saw of the subject.
+
+    A model whose `takes_seen` is true lets `condition` be given it as `seen`.
+    """
+
+    colors: torch.Tensor
+    """(B, S, S, 3) sRGB times certainty, on black."""
+    certainty: torch.Tensor
+    """(B, S, S, 1) in [0, 1]; 0 in the background."""
+    backgrounds: torch.Tensor
+    """(B, 3) what the images lie on."""
 
 
 class DiffusionModel(Protocol):
