@@ -1,13 +1,12 @@
 """Train a small diffusion prior on renders of synthetic undressed people. Killed and started again, it goes on where it was."""
 
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from avatarpipe.devices import chosen_device
+from avatarpipe.devices import chosen_device, usable_cores
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import require_file
 from avatarpipe.guidance.prior_data import PriorImages, prior_seeds
@@ -87,7 +86,7 @@ def _body(path: Path, gender: str) -> Path:
 def _images(options: TrainPrior, bodies: dict[str, Path], device: torch.device) -> dict[str, PriorImages]:
     """The pictures of both splits on the device."""
     folder = options.data or options.out.parent / "data"
-    workers = options.workers or os.cpu_count() or 1
+    workers = options.workers or usable_cores()
     images = {}
     for split, people in (("train", options.people), ("test", options.test_people)):
         settings = RenderSettings(options.size, options.poses)
