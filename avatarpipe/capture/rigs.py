@@ -12,13 +12,17 @@ AZIMUTH_STEP = 20.0
 RING = 18
 
 
-def rig(split: str, views: int, size: int, distance: float, fov_deg: float) -> Cameras:
-    """`views` of the 72 cameras of "train" or "test", square images of `size` pixels, aimed at the origin.
+def rig(
+    split: str, views: int, size: int, distance: float, fov_deg: float, target=(0.0, 0.0, 0.0)
+) -> Cameras:
+    """`views` of the 72 cameras of "train" or "test", square images of `size` pixels, aimed at `target`.
 
     Named {split}_{index in the full rig}, so a name means one place however many views are taken.
     """
     azimuths = FIRST_AZIMUTH[split] + AZIMUTH_STEP * np.arange(RING)
-    full = orbit(ELEVATIONS[split], azimuths, distance, fov_deg, size, size, prefix=f"{split}_")
+    full = orbit(
+        ELEVATIONS[split], azimuths, distance, fov_deg, size, size, target, prefix=f"{split}_"
+    )
     return full[evenly(views, len(ELEVATIONS[split]))]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avatarpipe.body.params import BodyParams
+from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.writing import write_frames
 from avatarpipe.mesh.mesh import Mesh, save_mesh
 
@@ -34,3 +35,12 @@ def write_scans(
         if index == 0:
             save_mesh(scan, draft / "scan.glb")
     return {"scan": name, **write_frames(draft, poses, frames, list(times))}
+
+
+def scan_files(capture: Capture) -> dict[str, Path]:
+    """The scans of a capture by role, "scan" or with the frame behind it; {} without scans."""
+    if not capture.has("scan"):
+        return {}
+    if len(capture.frames) == 1:
+        return {"scan": capture.scan_path()}
+    return {f"scan-{frame}": capture.scan_path(frame) for frame in capture.frame_names}

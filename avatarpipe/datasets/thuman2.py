@@ -67,6 +67,8 @@ def _materials(folder: Path) -> dict[str, Path]:
 
 def read_scan(path: Path, scale: float) -> Mesh:
     """The scan at `path` over `scale`, in metres. InputError where it has no texture or seems truncated."""
+    if not _ends_with_a_line(path):
+        raise InputError(f"{path}: truncated: its last line has no end. Fetch the file again.")
     mesh = load_mesh(path)
     if mesh.texture is None:
         raise InputError(f"{path}: no texture. Its material file and material0.jpeg belong beside it.")
@@ -76,6 +78,12 @@ def read_scan(path: Path, scale: float) -> Mesh:
             f"{path}: truncated: {loose:.0%} of its vertices belong to no face. Fetch the file again."
         )
     return replace(mesh, vertices=mesh.vertices / scale)
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 1))
+        return stream.read() == b"\n"
 
 
 def read_fit(path: Path, body: Body, flat_hand_mean: bool) -> tuple[BodyParams, float]:

@@ -7,8 +7,10 @@ import numpy as np
 
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file
-from avatarpipe.images import read_image, write_image
+from avatarpipe.images import read_image, require_whole, write_image
 from avatarpipe.mesh.mesh import Mesh
+
+_CHECKED = (".png", ".jpg", ".jpeg")  # decoders fill the rest of a truncated one with grey
 
 
 def read(path: Path) -> Mesh:
@@ -73,7 +75,7 @@ def _rectangular(points: list[list[float]], path: Path) -> np.ndarray:
 def _texture(path: Path, libraries: list[str]) -> np.ndarray | None:
     """The first diffuse map that the material libraries name, (H, W, 3) uint8."""
     for library in libraries:
-        file = path.parent / library
+        file = _beside(path, library)
         if not file.is_file():
             raise InputError(
                 f"{path}: its material file {file} is missing. Put it beside the mesh."
@@ -81,9 +83,19 @@ def _texture(path: Path, libraries: list[str]) -> np.ndarray | None:
         for line in file.read_text(errors="replace").splitlines():
             words = line.split()
             if words[:1] == ["map_Kd"] and len(words) > 1:
-                image = read_image(file.parent / words[-1])
+                texture = _beside(file, words[-1])
+                if texture.suffix.lower() in _CHECKED:
+                    require_whole(texture)
+                image = read_image(texture)
                 return np.round(image * 255).astype(np.uint8)
     return None
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file that `path` names, in its folder or below; a file from elsewhere may not choose what is read here."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{path}: {name!r} leads out of its folder. Put what it names beside it.")
+    return path.parent / name
 
 
 def write(mesh: Mesh, path: Path) -> None:

@@ -10,7 +10,15 @@ from typing import Literal
 from avatarpipe.body.model import Body
 from avatarpipe.capture.manifest import MANIFEST_NAME, Manifest, check_name, relative
 from avatarpipe.capture.writing import publishing
-from avatarpipe.datasets import fourddress, thuman2
+from avatarpipe.datasets import (
+    actorshq,
+    avatarrex,
+    colmap,
+    fourddress,
+    nerfstudio,
+    thuman2,
+    thuman4,
+)
 from avatarpipe.datasets.multiview import MultiViewSource, Policy, Request, write_source
 from avatarpipe.datasets.scans import ScanSource, write_scans
 from avatarpipe.errors import InputError
@@ -24,6 +32,11 @@ READERS: dict[str, Callable[[Request], ScanSource | MultiViewSource]] = {
     "4d-dress": fourddress.read,
     "thuman2.0": thuman2.read,
     "thuman2.1": thuman2.read,
+    "avatarrex": avatarrex.read,
+    "thuman4.0": thuman4.read,
+    "actorshq": actorshq.read,
+    "nerfstudio": nerfstudio.read,
+    "colmap": colmap.read,
 }
 
 
