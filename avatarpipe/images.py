@@ -66,7 +66,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 def require_whole(path: str | Path) -> tuple[int, int]:
     """(height, width) like `image_size`; InputError also where the end of the file is missing. Decodes nothing."""
     height, width, data_start = _header(path)
-    mark = b"\xff\xd9" if data_start else b"IEND"  # neither can occur inside the data of a JPEG, or is likely to in a PNG
+    mark = b"\xff\xd9" if data_start else b"IEND\xaeB`\x82"  # EOI; the last chunk of a PNG with its checksum
     with Path(path).open("rb") as stream:
         stream.seek(max(data_start, Path(path).stat().st_size - _TAIL))
         found = mark in stream.read()

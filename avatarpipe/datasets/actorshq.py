@@ -87,6 +87,6 @@ def read_table(path: Path) -> Calibration:
 def world_to_camera(rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
     """(C, 4, 4) from axis-angles (C, 3) and positions (C, 3) that lead from camera to world."""
     w2c = np.tile(np.eye(4), (len(rotations), 1, 1))
-    w2c[:, :3, :3] = Rotation.from_rotvec(rotations).as_matrix().transpose(0, 2, 1)
+    w2c[:, :3, :3] = Rotation.from_rotvec(np.array(rotations)).as_matrix().transpose(0, 2, 1)
     w2c[:, :3, 3] = -np.einsum("cij,cj->ci", w2c[:, :3, :3], translations)
     return w2c

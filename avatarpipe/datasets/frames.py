@@ -50,9 +50,11 @@ def _numbers(part: str, available: Sequence[int], spec: str) -> Sequence[int]:
 
 def _listed(numbers: list[int]) -> str:
     if not numbers:
-        return "frames"
-    shown = ", ".join(map(str, numbers[:3]))
-    return f"{shown} and {len(numbers) - 3} more are" if len(numbers) > 3 else f"{shown} is"
+        return "frames are"
+    shown = ", ".join(map(str, numbers[:3])) + (
+        f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+    )
+    return f"{shown} {'is' if len(numbers) == 1 else 'are'}"
 
 
 def frame_name(number: int) -> str:

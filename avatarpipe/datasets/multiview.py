@@ -168,7 +168,7 @@ def write_source(
 def view_jobs(source: MultiViewSource, image_format: str) -> Iterator[ViewJob]:
     """The views of a source, camera by camera, so that the maps of few cameras are in memory at a time."""
     views = sorted(source.views, key=lambda view: (view.camera, view.frame))
-    code = code_version(convert_view.__module__)
+    code = code_version(ViewJob.__module__)
     for camera, of_camera in groupby(views, key=lambda view: view.camera):
         rectifier = _rectifier(source, camera)
         setup = repr((code, rectifier.identity, source.boundary_radius, image_format))

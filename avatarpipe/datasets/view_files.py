@@ -47,7 +47,12 @@ class ViewJob:
         """Identity of all that the files of the view depend on; raw files are known by their size and time of change."""
         parts = [self.setup]
         for path in filter(None, (self.image, self.mask)):
-            found = os.stat(path)
+            try:
+                found = os.stat(path)
+            except FileNotFoundError:
+                raise InputError(
+                    f"{path}: no such file, though the dataset lists it. Fetch it, or list it as missing."
+                ) from None
             parts += [str(path), found.st_size, found.st_mtime_ns]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

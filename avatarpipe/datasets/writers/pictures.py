@@ -11,7 +11,7 @@ from avatarpipe.datasets.writers.recording import RawRecording
 from avatarpipe.files import atomic_file
 
 JPEG_QUALITY = 98
-_ITERATIONS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-9)
+_ITERATIONS = 40
 
 
 class Lens:
@@ -34,12 +34,25 @@ class Lens:
 def _sources(
     K: np.ndarray, distortion: np.ndarray, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of the distorted image lies in the pinhole one: the distortion inverted, pixel by pixel."""
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float64)
-    points = cv2.undistortPointsIter(
-        grid.reshape(-1, 1, 2), K, distortion, np.eye(3), K, _ITERATIONS
+    """Where each pixel of the distorted image lies in the pinhole one, x and y (H, W) float32.
+
+    OpenCV's x_d = x (1 + k1 r^2 + k2 r^4 + k3 r^6) + tangential(x), solved for x by fixed-point iteration.
+    """
+    k1, k2, p1, p2, k3 = distortion
+    y_d, x_d = np.mgrid[:height, :width].astype(np.float64)
+    x_d, y_d = (x_d - K[0, 2]) / K[0, 0], (y_d - K[1, 2]) / K[1, 1]
+    x, y = x_d, y_d
+    for _ in range(_ITERATIONS):
+        r2 = x * x + y * y
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        x, y = (
+            (x_d - 2 * p1 * x * y - p2 * (r2 + 2 * x * x)) / radial,
+            (y_d - p1 * (r2 + 2 * y * y) - 2 * p2 * x * y) / radial,
+        )
+    return (
+        (x * K[0, 0] + K[0, 2]).astype(np.float32),
+        (y * K[1, 1] + K[1, 2]).astype(np.float32),
     )
-    return tuple(np.moveaxis(points.reshape(height, width, 2).astype(np.float32), -1, 0))
 
 
 def write_pictures(
