@@ -10,6 +10,7 @@ import pandas as pd
 from avatarpipe.datasets.inputs import raw_inputs
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
+from avatarpipe.weight_files import guidance_manifests
 
 SCANNED = frozenset({"synthetic", "4d-dress", "thuman2.0", "thuman2.1"})  # the others are images
 LABELLED = frozenset({"synthetic", "4d-dress"})  # scans that tell garments apart
@@ -111,7 +112,20 @@ class Layout:
 
     def stage_settings(self, stage: str) -> str:
         """The numbers of one training stage, as the JSON that the step reads."""
-        return json.dumps(self.config["layered"][stage], sort_keys=True)
+        layered = self.config["layered"]
+        guided = {"guidance": layered["guidance"]} if self.is_guided(stage) else {}
+        return json.dumps(layered[stage] | guided, sort_keys=True)
+
+    def is_guided(self, stage: str) -> bool:
+        """Whether a diffusion model has a say in a training stage: one is named, and its word weighs something."""
+        layered = self.config["layered"]
+        return bool(layered["guidance"]["model"]) and layered[stage].get("guidance_weight", 0) > 0
+
+    def guidance_weights(self, stage: str) -> list[Path]:
+        """The files that stand for the weights of the diffusion model that guides a stage; none where none does."""
+        if not self.is_guided(stage):
+            return []
+        return list(guidance_manifests(self.config["layered"]["guidance"]).values())
 
     def free_genders(self) -> Sequence[str]:
         """The genders of which the free body is built, as its files are called."""
@@ -121,6 +135,11 @@ class Layout:
         """{subject}/{step} of the subjects that are made here."""
         table = self.subjects[self.subjects["dataset"].isin(SYNTHESIZED_BY)]
         return [f"{subject}/{SYNTHESIZED_BY[dataset]}" for subject, dataset in table["dataset"].items()]
+
+    def synthetic_seeds(self) -> list[str]:
+        """The seeds of the subjects that are made here: a prior that is tried on them must not have met them."""
+        made = self.subjects[self.subjects["dataset"].isin(SYNTHESIZED_BY)]
+        return sorted(set(made["source"]))
 
     def layered(self) -> list[str]:
         """The subjects that the layered method trains on."""
