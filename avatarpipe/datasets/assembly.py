@@ -119,7 +119,7 @@ def _chosen_frames(request: Request, files: Files, params: Path) -> list[int]:
     else:
         available = range(count)
     wanted = frame_numbers(request.frames, available)
-    excluded = numbers_in(of_source(request.options, "exclude", request.source, ""))
+    excluded = numbers_in(str(of_source(request.options, "exclude", request.source, "")))
     numbers = [number for number in wanted if number not in excluded]
     if not numbers:
         raise InputError(f"frames {request.frames!r}: the option exclude leaves none of them.")

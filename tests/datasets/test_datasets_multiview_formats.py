@@ -99,7 +99,7 @@ def test_frames_and_near_duplicates_are_chosen_by_options(dataset, copied):
 
     assert frames("0,2") == ("000000", "000002")
     assert frames(exclude="1-7") == ("000000",) and frames(exclude={"other": "1"}) == frames()
-    assert frames(exclude={"take": "0"}) == ("000001", "000002")
+    assert frames(exclude={"take": "0"}) == frames(exclude=0) == ("000001", "000002")
     path = next(copied.rglob("smpl_params.npz"))
     arrays = dict(np.load(path))
     arrays["body_pose"][1] = arrays["body_pose"][0] + 0.01
@@ -308,5 +308,5 @@ def test_cameras_that_are_none(dataset, written, options, message):
 @pytest.mark.parametrize("source", ["../raw/take", "/etc", "take/..", "", "none"])
 def test_a_source_cannot_leave_the_root(dataset, written, source):
     asked = replace(made.request(written), source=source)
-    with pytest.raises(InputError, match="source|no such folder"):
+    with pytest.raises(InputError, match=r"source|no such folder"):
         READERS[dataset].read(asked)
