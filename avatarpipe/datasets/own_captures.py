@@ -1,8 +1,8 @@
 """People's own captures: calibrated images in whatever form, masks beside them, and smpl_params.npz.
 
 What transforms.json and COLMAP folders share: which image is of which camera and frame, in which world, with which mask.
-Options beyond those of `assembly`: names (a NamePattern), masks (folder of masks), and scale, up or transform, which
-lead from the calibration's world to the metric one of smpl_params.npz (see `similarity`).
+Options beyond those of `assembly`: names (a NamePattern), masks (folder of masks), poses (the npz's name); scale or
+transform, from the calibration's world to the bodies' metric one; up, the axis of the latter that points up.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from avatarpipe.datasets.calibration import Calibration
 from avatarpipe.datasets.formats.posed_image import PosedImage, inside
 from avatarpipe.datasets.image_names import NamePattern, camera_name
 from avatarpipe.datasets.multiview import MultiViewSource, Request
-from avatarpipe.datasets.similarity import moved, similarity
+from avatarpipe.datasets.similarity import moved, similarity, upright
 from avatarpipe.datasets.smpl_params import NAME
 from avatarpipe.errors import InputError
 
@@ -66,7 +66,7 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
     source = assemble(request, rig, files, params, FPS, BOUNDARY_RADIUS)
     if times and "fps" not in request.options:
         source.times = tuple(times[int(frame)] for frame in source.frames)
-    return source
+    return upright(source, request.options.get("up") or "+y", request.body)
 
 
 def _cameras(
@@ -149,9 +149,7 @@ def _add_images_on_disk(cameras: dict[str, _Camera], pattern: NamePattern, folde
 def _calibration(cameras: dict[str, _Camera], request: Request, folder: Folder) -> Calibration:
     """All cameras, in the metric world of the bodies."""
     options = request.options
-    world = similarity(
-        options.get("scale") or 1.0, options.get("up") or "+y", options.get("transform")
-    )
+    world = similarity(options.get("scale") or 1.0, options.get("transform"))
     seen = [camera.seen for camera in cameras.values()]
     return Calibration(
         names=tuple(cameras),

@@ -1,13 +1,19 @@
-"""Turning, scaling and moving the world that cameras stand in."""
+"""Turning, scaling and moving the world that cameras and bodies stand in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from avatarpipe.body.model import Body
+from avatarpipe.body.params import BodyParams
+from avatarpipe.capture.normalization import moved_poses
+from avatarpipe.datasets.multiview import MultiViewSource
 from avatarpipe.errors import InputError
 
-# Rotations that bring the named axis up to +Y, and leave the right hand right where up is forward-facing: Z-up (x, y, z) -> (x, z, -y).
-_UP = {
+# Rotations that bring the named axis to +Y; of Z-up worlds (x, y, z) -> (x, z, -y).
+_TO_Y_UP = {
     "+y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
     "+z": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
@@ -17,20 +23,13 @@ _UP = {
 }
 
 
-def similarity(
-    scale: float = 1.0, up: str = "+y", matrix: Sequence[Sequence[float]] | None = None
-) -> np.ndarray:
-    """(4, 4) from the calibration's world to the body's: `matrix`, or the axis `up` turned to +Y and then `scale`.
+def similarity(scale: float = 1.0, matrix: Sequence[Sequence[float]] | None = None) -> np.ndarray:
+    """(4, 4) from the calibration's world to the bodies' metric one: `matrix`, or `scale` metres a unit.
 
-    InputError where the matrix is no rotation times one positive scale and a translation, or the others are absurd.
+    InputError where the matrix is no rotation times one scale above 0, with a translation.
     """
-    if matrix is None:
-        if up not in _UP:
-            raise InputError(f"option up is {up!r}: use one of {', '.join(_UP)}.")
-        matrix = np.eye(4)
-        matrix[:3, :3] = float(scale) * np.array(_UP[up])
     try:
-        found = np.asarray(matrix, np.float64)
+        found = np.asarray(np.diag([scale] * 3 + [1.0]) if matrix is None else matrix, np.float64)
     except (TypeError, ValueError):
         found = np.empty(0)
     if found.shape != (4, 4) or not np.isfinite(found).all() or (found[3] != [0, 0, 0, 1]).any():
@@ -43,7 +42,8 @@ def similarity(
         or np.abs(found[:3, :3] @ found[:3, :3].T / factor**2 - np.eye(3)).max() > 1e-3
     ):
         raise InputError(
-            f"option transform: the 3x3 part must be a rotation times one scale above 0 (determinant {factor**3:.3g})."
+            "options scale and transform: expected a rotation times one scale above 0 (the determinant is "
+            f"{factor**3:.3g})."
         )
     return found
 
@@ -59,3 +59,30 @@ def moved(w2c: np.ndarray, world: np.ndarray) -> np.ndarray:
     result[:, :3, :3] = rotation
     result[:, :3, 3] = scale * w2c[:, :3, 3] - rotation @ world[:3, 3]
     return result
+
+
+def upright(source: MultiViewSource, up: str, body: Body) -> MultiViewSource:
+    """The source in a world whose +Y is up, cameras and bodies turned together.
+
+    up: the axis of the source's world that points up, such as "+z", or "body": where the bodies' own up points on average.
+    """
+    turn = np.eye(4)
+    turn[:3, :3] = _turn(up, source.poses)
+    if np.array_equal(turn, np.eye(4)):
+        return source
+    cameras = replace(source.cameras, w2c=moved(source.cameras.w2c, turn))
+    return replace(source, cameras=cameras, poses=moved_poses(body, source.poses, turn))
+
+
+def _turn(up: str, poses: BodyParams) -> np.ndarray:
+    if up != "body":
+        if up not in _TO_Y_UP:
+            raise InputError(f"option up is {up!r}: use one of {', '.join(_TO_Y_UP)}, body.")
+        return np.array(_TO_Y_UP[up], np.float64)
+    ups = Rotation.from_rotvec(poses.global_orient.double().numpy()).apply([0.0, 1.0, 0.0])
+    mean = ups.mean(axis=0) / np.linalg.norm(ups.mean(axis=0))
+    axis = np.cross(mean, [0.0, 1.0, 0.0])
+    sine = np.linalg.norm(axis)
+    if sine < 1e-9:
+        return np.array(_TO_Y_UP["+y" if mean[1] > 0 else "-y"], np.float64)
+    return Rotation.from_rotvec(axis / sine * np.arctan2(sine, mean[1])).as_matrix()

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import datasets_recordings as demo
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from avatarpipe.cameras import Cameras
+from avatarpipe.capture.normalization import moved_poses
 from avatarpipe.datasets import colmap, nerfstudio
 from avatarpipe.datasets.formats.colmap import write_colmap
 from avatarpipe.datasets.formats.posed_image import Shot
@@ -74,32 +77,62 @@ def assert_images_are(source, raw, exact, folder):
             assert off.max() == 0 if exact else np.median(off) <= 2
 
 
-@pytest.mark.parametrize("up", ["+y", "-y", "+z", "-z", "+x", "-x"])
-def test_a_world_of_any_scale_and_axes(tmp_path, fake_body, up):
-    """The calibration's world is 0.37 m a unit and lies on another side: the options bring the true cameras back."""
+def test_a_world_of_any_scale(tmp_path, fake_body):
+    """The calibration's world is 0.37 m a unit and stands elsewhere: the options bring the true cameras back."""
     raw = demo.recording((0,))
-    world = similarity(0.37, up)
-    cameras = raw.cameras
-    foreign = Cameras(moved(cameras.w2c, np.linalg.inv(world)), cameras.K, 96, 80, cameras.names)
-    assert np.abs(foreign.centres - cameras.centres).max() > 1
-    write_binary(tmp_path / "take", raw)
-    write_colmap(
-        tmp_path / "take/sparse/0",
-        foreign,
-        [Shot(c, f"{n}/000000.png") for c, n in enumerate(cameras.names)],
-        True,
+    names, shots = (
+        raw.cameras.names,
+        [Shot(c, f"{n}/000000.png") for c, n in enumerate(raw.cameras.names)],
     )
-    names = {"names": colmap_writer.NAMES}
-    for options in ({"scale": 0.37, "up": up}, {"transform": world.tolist()}):
-        found = colmap.read(demo.request(tmp_path, fake_body, **names, **options)).cameras
-        np.testing.assert_allclose(found.w2c, cameras.w2c, atol=1e-9)
+    world = similarity(0.37)
+    for shift in ((0, 0, 0), (1, 2, 3)):
+        world[:3, 3] = shift
+        foreign = Cameras(
+            moved(raw.cameras.w2c, np.linalg.inv(world)), raw.cameras.K, 96, 80, names
+        )
+        assert np.abs(foreign.centres - raw.cameras.centres).max() > 1
+        write_binary(tmp_path / "take", raw)
+        write_colmap(tmp_path / "take/sparse/0", foreign, shots, True)
+        options = {"transform": world.tolist()} if any(shift) else {"scale": 0.37}
+        found = colmap.read(
+            demo.request(tmp_path, fake_body, names=colmap_writer.NAMES, **options)
+        ).cameras
+        np.testing.assert_allclose(found.w2c, raw.cameras.w2c, atol=1e-9)
+
+
+@pytest.mark.parametrize("up", ["-y", "+z", "-z", "+x", "-x", "body"])
+def test_a_world_of_any_axes_is_stood_upright(tmp_path, fake_body, up):
+    """Cameras and bodies turn together: each camera sees the body where it saw it, and +Y is up afterwards."""
+    raw = demo.recording((0, 1))
+    down = {"body": "+x"}.get(up, up)
+    axis = np.eye(3)["xyz".index(down[1])] * (1 if down[0] == "+" else -1)
+    lying = Rotation.align_vectors([axis], [[0, 1, 0]])[0]
+    turn = np.eye(4)
+    turn[:3, :3] = lying.as_matrix()
+    poses = moved_poses(
+        fake_body, raw.poses.replaced(global_orient=0.1 * raw.poses.global_orient), turn
+    )
+    cameras = Cameras(moved(raw.cameras.w2c, turn), raw.cameras.K, 96, 80, raw.cameras.names)
+    write_nerfstudio(tmp_path / "take", replace(raw, cameras=cameras, poses=poses))
+    source = nerfstudio.read(demo.request(tmp_path, fake_body, up=up))
+    before = in_camera(cameras.w2c, demo.vertices(fake_body, poses).numpy())
+    after = in_camera(source.cameras.w2c, demo.vertices(fake_body, source.poses).numpy())
+    assert np.abs(after - before).max() < 1e-4
+    ups = Rotation.from_rotvec(source.poses.global_orient.numpy()).apply([0, 1, 0])
+    assert ups.mean(axis=0)[1] > 0.99
+
+
+def in_camera(w2c, vertices):
+    """(C, B, V, 3) metres in each camera's frame."""
+    return np.einsum("crk,bvk->cbvr", w2c[:, :3, :3], vertices) + w2c[:, None, None, :3, 3]
 
 
 def test_a_similarity_keeps_every_picture():
     """Naive: a moved point seen by the moved camera falls on the pixel it fell on before."""
     rng = np.random.default_rng(3)
     raw = demo.recording((0,))
-    world = similarity(2.5, "+z")
+    world = similarity(2.5)
+    world[:3, :3] = world[:3, :3] @ Rotation.from_euler("xyz", [0.3, -1, 2]).as_matrix()
     world[:3, 3] = [0.3, -2, 1]
     point = np.append(rng.normal(size=3) * 0.2, 1)
     before = raw.cameras.w2c @ point
@@ -114,7 +147,7 @@ def test_a_similarity_keeps_every_picture():
     "matrix", [np.diag([1, 1, -1, 1]), np.diag([1, 2, 1, 1]), np.eye(3), np.full((4, 4), np.nan)]
 )
 def test_a_transform_that_is_none_is_refused(matrix):
-    with pytest.raises(InputError, match="option transform"):
+    with pytest.raises(InputError, match="transform"):
         similarity(matrix=matrix.tolist())
 
 
