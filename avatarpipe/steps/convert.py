@@ -69,8 +69,8 @@ class Convert:
 def run(options: Convert) -> None:
     """Find and check everything, then write scans or images, frames and poses, and the manifest last."""
     check_name(options.subject, "subject")
-    settings = _settings(options.options)
-    read, source = _reader(options)
+    read, source, settings = _reader(options)
+    settings |= _settings(options.options)
     request = Request(
         options.root, source, options.frames, options.gender, Body(options.body), settings
     )
@@ -90,15 +90,18 @@ def run(options: Convert) -> None:
         ).save(draft / MANIFEST_NAME)
 
 
-def _reader(options: Convert) -> tuple[Callable[[Request], ScanSource | MultiViewSource], str]:
-    """What reads the dataset, and the recording's source; a synthetic video says itself in which layout it was written."""
-    dataset, source = options.dataset, options.source
+def _reader(
+    options: Convert,
+) -> tuple[Callable[[Request], ScanSource | MultiViewSource], str, dict]:
+    """What reads the dataset, the recording's source and its own options: a synthetic video says itself what it is."""
+    dataset, source, settings = options.dataset, options.source, {}
     if dataset == "synthetic-video":
         listed = read_json(options.root / "manifest.json")
         dataset, source = listed.get("dataset"), listed.get("recording")
+        settings = listed.get("options", {})
     if dataset not in READERS:
         raise InputError(f"dataset {dataset!r}: use one of {', '.join(READERS)}, synthetic-video.")
-    return READERS[dataset], source
+    return READERS[dataset], source, settings
 
 
 def _settings(text: str) -> dict:

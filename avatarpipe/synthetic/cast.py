@@ -1,9 +1,11 @@
 """A seeded person dressed for motion: made once, kept as plain arrays, so that any process can pose and picture it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sparse
 
 from avatarpipe.body.model import Body, BodyParams
 from avatarpipe.files import atomic_file
@@ -34,6 +36,11 @@ class Cast:
     used: dict[str, np.ndarray]  # of each layer, ids of its vertices that the mesh has, in order
     mesh: Mesh  # faces, uvs, texture (paint without light), vertex labels; vertices as dressed
     sheltered: np.ndarray  # (V,) bool, vertices of inner sheets: light is not traced there
+
+    @cached_property
+    def smooth(self) -> sparse.csr_matrix:
+        """(V, V) means over neighbours on the mesh."""
+        return smoothing(self.mesh.faces, len(self.mesh.vertices))
 
     def posed_mesh(self, layers: dict[str, np.ndarray]) -> np.ndarray:
         """(V, 3) vertices of the mesh from those of the layers."""

@@ -72,10 +72,10 @@ def _limb_directions(rng: np.random.Generator) -> dict[str, np.ndarray]:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         step = swing * sign
         out = rng.uniform(32, 40)
-        upper = direction(sign * out, -step * rng.uniform(8, 14) - 2)
-        lower = direction(sign * (out - rng.uniform(8, 14)), -step * 12 + rng.uniform(12, 24))
-        thigh = direction(sign * rng.uniform(6.5, 8.5), step * 13 + 3)
-        shin = direction(
+        upper = _direction(sign * out, -step * rng.uniform(8, 14) - 2)
+        lower = _direction(sign * (out - rng.uniform(8, 14)), -step * 12 + rng.uniform(12, 24))
+        thigh = _direction(sign * rng.uniform(6.5, 8.5), step * 13 + 3)
+        shin = _direction(
             sign * rng.uniform(3.5, 5.0), step * 13 - rng.uniform(2, 4) - 12 * max(-step, 0)
         )
         directions |= {f"{side}_shoulder": upper, f"{side}_elbow": lower}
@@ -83,7 +83,7 @@ def _limb_directions(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return directions
 
 
-def direction(outward_deg: float, forward_deg: float) -> np.ndarray:
+def _direction(outward_deg: float, forward_deg: float) -> np.ndarray:
     """A unit vector that hangs down, turned toward +x and +z by the angles."""
     out, forward = np.radians([outward_deg, forward_deg])
     vector = np.array([np.tan(out), -1.0, np.tan(forward)])

@@ -6,18 +6,18 @@ from avatarpipe.cameras import Cameras, look_at
 
 HEIGHTS = (0.55, 1.25, 1.95)  # metres of the rings above the floor
 NEAREST, FARTHEST = 1.9, 2.8  # metres from the middle
-ASPECT = 0.8  # width over height
-_MARGIN = 1.08
+ASPECT = 1.0  # width over height: arms reach as far as a body is tall
+_MARGIN = 1.05
 
 
 def stage_cameras(count: int, height: int, points: np.ndarray, seed: int) -> Cameras:
-    """`count` portrait cameras, `height` pixels high, whose images hold the (N, 3) `points` of the whole motion.
+    """`count` cameras, `height` pixels high, whose images hold the (N, 3) `points` of the whole motion.
 
     Neighbours stand at different heights. Focal lengths differ by some percent and principal points lie off the middle,
     as calibrated ones do. Named like AvatarReX's, by serial number.
     """
     rng = np.random.default_rng([seed, count, 5])
-    width = int(round(height * ASPECT / 2)) * 2
+    width = round(height * ASPECT / 2) * 2
     middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
     turns = 2 * np.pi * (np.arange(count) + rng.uniform(-0.2, 0.2, count)) / count
     w2c, K = [], []
