@@ -1,8 +1,10 @@
-"""Synthesis: a clothed person that nobody had to scan, in the raw layout of 4D-Dress, with ground truth.
+"""Synthesis: a clothed person whom nobody had to capture, in the raw layout of a dataset, with ground truth.
 
 Needs: the free body of the subject's gender.
-Makes: results/{subject}/synthesize/: synthetic/Inner/Take1/ as a dataset would give it, truth/ with the body under
+Makes: results/{subject}/synthesize/: synthetic/Inner/Take1/ as 4D-Dress would give it, truth/ with the body under
        the clothes and each garment apart, and manifest.json, written last.
+       results/{subject}/synthesize_video/: recording/, a multi-view video of someone whose cloth moves with the pose,
+       truth/ with the moving cloth, label maps and split.json (novel poses, held-out cameras), and manifest.json.
 """
 
 
@@ -35,6 +37,51 @@ rule synthesize:
             --gender {params.gender} \
             --body {input.body:q} \
             --detail {params.detail} \
+            --out {output.manifest:q} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule synthesize_video:
+    "Film a clothed subject, who moves, from its seed; a killed run continues."
+    input:
+        body=body_file,
+        code=sources("avatarpipe.steps.synthesize_video"),
+    output:
+        manifest="results/{subject}/synthesize_video/manifest.json",
+    log:
+        "logs/synthesize_video/{subject}.log",
+    benchmark:
+        "results/benchmarks/{subject}/synthesize_video.tsv"
+    conda:
+        "../envs/avatarpipe.yaml"
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime=120,
+    params:
+        seed=cell("source"),
+        gender=cell("gender"),
+        detail=config["synthetic"]["detail"],
+        video=config["synthetic"]["video"],
+    shell:
+        """
+        python -m avatarpipe.steps.synthesize_video \
+            --subject {wildcards.subject:q} \
+            --seed {params.seed} \
+            --gender {params.gender} \
+            --body {input.body:q} \
+            --detail {params.detail} \
+            --frames {params.video[frames]} \
+            --novel-frames {params.video[novel_frames]} \
+            --fps {params.video[fps]} \
+            --cameras {params.video[cameras]} \
+            --test-cameras {params.video[test_cameras]} \
+            --size {params.video[size]} \
+            --supersample {params.video[supersample]} \
+            --distortion {params.video[distortion]} \
+            --layout {params.video[layout]} \
+            --workers {threads} \
             --out {output.manifest:q} \
             2>&1 | tee {log:q}
         """
