@@ -1,7 +1,8 @@
 """Layered training: one layer of everything, then the body under the garment, then the garment over the body.
 
 Needs: results/{subject}/segment/capture.json and the subject's body; the inner and outer stages also the avatar of
-       the stage before and the garment.ply of the single stage's mesh.
+       the stage before and the garment.ply of the single stage's mesh; a stage with guidance the weights of the
+       diffusion model that `layered.guidance` names.
 Makes: results/{subject}/layered/{single,inner,outer}/avatar/avatar.json, and curves.parquet beside its folder.
        A killed job continues from its last checkpoint, in checkpoints/ beside them.
 """
@@ -12,6 +13,7 @@ rule train_single:
     input:
         capture="results/{subject}/segment/capture.json",
         body=body_file,
+        weights=guidance_weights("single"),
         code=sources("avatarpipe.steps.train_layered"),
     output:
         avatar="results/{subject}/layered/single/avatar/avatar.json",
@@ -54,6 +56,7 @@ rule train_inner:
         body=body_file,
         previous="results/{subject}/layered/single/avatar/avatar.json",
         mesh="results/{subject}/layered/single/mesh/garment.ply",
+        weights=guidance_weights("inner"),
         code=sources("avatarpipe.steps.train_layered"),
     output:
         avatar="results/{subject}/layered/inner/avatar/avatar.json",
@@ -99,6 +102,7 @@ rule train_outer:
         body=body_file,
         previous="results/{subject}/layered/inner/avatar/avatar.json",
         mesh="results/{subject}/layered/single/mesh/garment.ply",
+        weights=guidance_weights("outer"),
         code=sources("avatarpipe.steps.train_layered"),
     output:
         avatar="results/{subject}/layered/outer/avatar/avatar.json",

@@ -11,7 +11,7 @@ from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.layout import Layout
 from avatarpipe.schemas import read_yaml
-from avatarpipe.sources import sources
+from avatarpipe.sources import code_stamp
 from avatarpipe.subjects import read_subjects
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
@@ -43,6 +43,11 @@ shell.prefix(
 )
 
 
+def sources(module):
+    """A file that changes whenever one of the package that `module` loads does; written where it is out of date."""
+    return code_stamp(module, ".snakemake/code")
+
+
 def cell(column):
     """A function from wildcards to the subject's value in a column of the subject table."""
     return lambda wildcards: layout.cell(wildcards.subject, column)
@@ -62,6 +67,11 @@ image_capture = of_subject(layout.image_capture)
 labelled_capture = of_subject(layout.labelled_capture)
 convert_threads = of_subject(layout.convert_threads)
 stage_settings = layout.stage_settings
+
+
+def guidance_weights(stage):
+    """What stands for the weights that guide a stage, as a function of wildcards, so that only its jobs miss them."""
+    return lambda wildcards: layout.guidance_weights(stage)
 
 
 def body_gender(wildcards):

@@ -16,10 +16,10 @@ from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
 from avatarpipe.body.skinning import skinned_motion
 from avatarpipe.gaussians.cloud import GaussianCloud
-from avatarpipe.gaussians.render import render
+from avatarpipe.gaussians.render import Rendering, render
 from avatarpipe.guidance import GuidanceTerm
 from avatarpipe.guidance.cameras import GuidanceViews, Zooms, part_centres, sample_views
-from avatarpipe.guidance.model import DiffusionModel
+from avatarpipe.guidance.model import DiffusionModel, Seen
 from avatarpipe.guidance.poses import drawn_pose, guidance_poses
 from avatarpipe.guidance.randomness import Purpose, device_numbers, numbers, stratified
 from avatarpipe.guidance.schedule import gradient_weight, timestep_range, timesteps_of
@@ -65,7 +65,8 @@ class ScoreDistillation:
         self.centres: dict[str, Mapping[str, np.ndarray]] = {
             name: part_centres(body.joints(pose)[0].cpu().numpy()) for name, pose in self.poses.items()
         }
-        self.posing = _Posing(body, self.poses)
+        self.takes_seen = getattr(model, "takes_seen", False)
+        self.posing = _Posing(body, self.poses, keep_features=self.takes_seen)
         self.model.read([*with_views(stage.prompt, VIEWS), stage.negative])
 
     def loss(self, layer: SkinnedLayer, frozen: SkinnedLayer | None, step: int) -> GuidanceTerm | None:
@@ -78,9 +79,11 @@ class ScoreDistillation:
         shown = self.posing.trained(layer, pose)
         if frozen is not None:
             shown = GaussianCloud.concatenate([self.posing.frozen(frozen, pose), shown])
-        rendering = render(shown, views.cameras, self._backgrounds(step))
+        backgrounds = self._backgrounds(step)
+        rendering = render(shown, views.cameras, backgrounds)
         images = _resized(rendering.rgb, self.model.image_size)
-        gradient, value = self._judged(images.detach(), views, pose, step)
+        condition = self._condition(views, pose, rendering, backgrounds)
+        gradient, value = self._judged(images.detach(), condition, step)
         weight = self.stage.weight / len(images)
         return GuidanceTerm(_Injected.apply(images, weight * gradient, weight * value), rendering)
 
@@ -96,9 +99,8 @@ class ScoreDistillation:
         generator = device_numbers(self.seed, step, Purpose.BACKGROUND, self.device)
         return torch.rand(self.stage.views, 3, generator=generator, device=self.device)
 
-    def _judged(self, images: Tensor, views: GuidanceViews, pose: str, step: int) -> tuple[Tensor, Tensor]:
-        """Gradient (B, S, S, 3) in the images, of which `value` is half the sum of squares in the latents."""
-        condition = self._condition(views, pose)
+    def _judged(self, images: Tensor, condition, step: int) -> tuple[Tensor, Tensor]:
+        """Gradient (B, S, S, 3) in the images, and half its sum of squares in the latents."""
         t, alphas = self._timesteps(step)
         images.requires_grad_()
         with torch.enable_grad():
@@ -112,12 +114,14 @@ class ScoreDistillation:
         (gradient,) = torch.autograd.grad(latents, images, wanted)
         return gradient, 0.5 * wanted.square().sum()
 
-    def _condition(self, views: GuidanceViews, pose: str):
+    @torch.no_grad()
+    def _condition(self, views: GuidanceViews, pose: str, rendering: Rendering, backgrounds: Tensor):
         size = self.model.image_size
         viewmats, Ks = views.cameras.resized(size, size).tensors(self.device)
-        with torch.no_grad():
-            skeletons = draw_skeletons(self.figures[pose], viewmats, Ks, size)
-        return self.model.condition(with_views(self.stage.prompt, views.words), skeletons, self.stage.negative)
+        skeletons = draw_skeletons(self.figures[pose], viewmats, Ks, size)
+        also = {"seen": seen_parts(rendering, backgrounds, size)} if self.takes_seen else {}
+        prompts = with_views(self.stage.prompt, views.words)
+        return self.model.condition(prompts, skeletons, self.stage.negative, **also)
 
     def _timesteps(self, step: int) -> tuple[Tensor, Tensor]:
         """t (B,) and a_t (B,)."""
@@ -135,11 +139,20 @@ class ScoreDistillation:
         return torch.randn(latents.shape, generator=generator, device=latents.device)
 
 
+def seen_parts(rendering: Rendering, backgrounds: Tensor, size: int) -> Seen:
+    """What of a rendering (first feature: certainty, none: nothing is certain) is certain, as images of `size` pixels."""
+    alpha = rendering.alpha.detach()
+    colors = rendering.rgb.detach() - (1.0 - alpha) * backgrounds[:, None, None]
+    certain = torch.zeros_like(alpha) if rendering.features is None else rendering.features[..., :1].detach()
+    colors, certain, alpha = (_resized(x, size) for x in (colors, certain, alpha))
+    return Seen(colors * (certain / alpha.clamp_min(1e-3)), certain, backgrounds)
+
+
 class _Posing:
     """Layers in the guidance poses; what does not change between iterations is kept."""
 
-    def __init__(self, body: Body, poses: Mapping[str, BodyParams]):
-        self.body, self.poses = body, poses
+    def __init__(self, body: Body, poses: Mapping[str, BodyParams], keep_features: bool):
+        self.body, self.poses, self.keep_features = body, poses, keep_features
         self._binding, self._motions = None, {}
         self._frozen, self._stills = None, {}
 
@@ -150,8 +163,9 @@ class _Posing:
         if pose not in self._motions:
             self._motions[pose] = skinned_motion(self.body, layer.binding, self.poses[pose])
         motion, cloud = self._motions[pose], layer.cloud
+        features = cloud.features if self.keep_features else None
         return replace(
-            cloud, means=motion.points(cloud.means), quats=motion.rotations(cloud.quats), features=None
+            cloud, means=motion.points(cloud.means), quats=motion.rotations(cloud.quats), features=features
         )
 
     def frozen(self, layer: SkinnedLayer, pose: str) -> GaussianCloud:

@@ -6,8 +6,8 @@ import torch
 
 from avatarpipe.errors import InputError
 from avatarpipe.guidance.model import DiffusionModel
+from avatarpipe.weight_files import PRIOR_MANIFEST
 
-PRIOR_MANIFEST = "prior.json"
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 

@@ -1,6 +1,7 @@
 """What guidance is configured with: which model, asked how, from where. `layered.guidance` of the configuration."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from avatarpipe.guidance.cameras import CameraSettings
 from avatarpipe.guidance.schedule import TimestepSchedule, Weighting
@@ -16,8 +17,7 @@ class GuidanceSettings:
     """The openpose ControlNet, likewise; our own prior needs none."""
     vae: str = ""
     """A VAE or tiny VAE in place of the model's own."""
-    dtype: str = "bf16"
-    """bf16, fp16 or fp32."""
+    dtype: Literal["bf16", "fp16", "fp32"] = "bf16"
     compiled: bool = False
     """Compile the networks: a minute or two at the start, then a third faster."""
     guidance_scale: float = 12.0

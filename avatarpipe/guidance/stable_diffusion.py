@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from avatarpipe.errors import InputError
-from avatarpipe.guidance.weights import class_name, load_part
+from avatarpipe.guidance.weights import class_name, load_network, load_part
+from avatarpipe.weight_files import weights_folder
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
@@ -139,14 +140,16 @@ def load_stable_diffusion(
         UNet2DConditionModel,
     )
 
-    weights = {"torch_dtype": dtype, "use_safetensors": True}
-    unet = load_part(UNet2DConditionModel, model, "model", "unet", **weights)
-    control = load_part(ControlNetModel, controlnet, "controlnet", **weights)
+    for role, where in {"model": model, "controlnet": controlnet}.items():
+        weights_folder(where, role)  # both, before gigabytes of one are read
+    how = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+    unet = load_network(UNet2DConditionModel, model, "model", "unet", **how)
+    control = load_network(ControlNetModel, controlnet, "controlnet", **how)
     if vae:
-        kind = AutoencoderTiny if class_name(vae) == "AutoencoderTiny" else AutoencoderKL
-        autoencoder = load_part(kind, vae, "vae", **weights)
+        kind = AutoencoderTiny if class_name(vae, "vae") == "AutoencoderTiny" else AutoencoderKL
+        autoencoder = load_network(kind, vae, "vae", **how)
     else:
-        autoencoder = load_part(AutoencoderKL, model, "model", "vae", **weights)
+        autoencoder = load_network(AutoencoderKL, model, "model", "vae", **how)
     if unet.config.cross_attention_dim != control.config.cross_attention_dim:
         raise InputError(f"{controlnet}: made for another model than {model}: their text embeddings differ in size.")
     scheduler = load_part(DDPMScheduler, model, "model", "scheduler")
@@ -159,8 +162,7 @@ def _prompt_reader(model: str):
     from transformers import CLIPTextModel, CLIPTokenizer
 
     tokenizer = load_part(CLIPTokenizer, model, "model", "tokenizer")
-    encoder = load_part(CLIPTextModel, model, "model", "text_encoder", use_safetensors=True)
-    encoder = encoder.float().eval()
+    encoder = load_network(CLIPTextModel, model, "model", "text_encoder").float().eval()
 
     def read(prompts: Sequence[str]) -> Tensor:
         tokens = tokenizer(

@@ -1,65 +1,41 @@
-"""Pretrained parts from a folder or the hub's local cache, without a download; what is missing is named."""
+"""Pretrained parts of diffusers and transformers, loaded from what lies on this machine and as safetensors only."""
 
-from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from avatarpipe.errors import InputError
 from avatarpipe.files import read_json
+from avatarpipe.weight_files import how_to_get, weights_folder
 
-HUB_IDS = {
-    "model": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "controlnet": "lllyasviel/sd-controlnet-openpose",
-    "vae": "madebyollin/taesd",
-}
+
+def load_network(cls: type, where: str, role: str, subfolder: str = "", **options) -> Any:
+    """A network of `cls` as load_part gives it; InputError too where weights are missing, which would stay random."""
+    options |= {"use_safetensors": True, "output_loading_info": True}
+    network, found = load_part(cls, where, role, subfolder, **options)
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(
+            f"{weights_folder(where, role) / subfolder}: lacks {len(missing)} weights of a {cls.__name__}, {missing[0]} "
+            f"among them. {how_to_get(where, role)}"
+        )
+    return network
 
 
 def load_part(cls: type, where: str, role: str, subfolder: str = "", **options) -> Any:
-    """An object of `cls` by its from_pretrained, from `subfolder` of a folder or hub id; InputError where it is missing."""
-    require_weights(where, role)
-    place = f"{where}/{subfolder}" if subfolder else where
+    """An object of `cls` by its from_pretrained, from a folder or cached hub id; InputError where there is none.
+
+    role: "model", "controlnet" or "vae". options: those of from_pretrained.
+    """
+    folder = weights_folder(where, role) / subfolder
     try:
-        return cls.from_pretrained(where, subfolder=subfolder, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        return cls.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"{place}: no {cls.__name__} could be loaded from here ({reason}). {how_to_get(where, role)}"
+            f"{folder}: no {cls.__name__} could be loaded from here ({reason}). {how_to_get(where, role)}"
         ) from error
 
 
-def require_weights(where: str, role: str) -> None:
-    """InputError unless `where` is a folder or a repository in the hub's local cache."""
-    if not where:
-        raise InputError(f"layered.guidance.{role} is empty, but guidance needs it. {how_to_get('', role)}")
-    if Path(where).is_dir() or cached_folder(where) is not None:
-        return
-    raise InputError(
-        f"{where}: no such folder, nor a repository in the local Hugging Face cache; layered.guidance.{role} names it. "
-        + how_to_get(where, role)
-    )
-
-
-def cached_folder(hub_id: str) -> Path | None:
-    """Where the hub's local cache keeps a repository; None where it does not, or `hub_id` is none."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError):
-        return None
-
-
-def how_to_get(where: str, role: str) -> str:
-    """A sentence with the command that fetches what `role` usually is."""
-    folder = where if where.startswith((".", "/", "resources")) else f"resources/diffusion/{role}"
-    return (
-        f"Fetch it once with `hf download {HUB_IDS[role]} --local-dir {folder}` (`huggingface-cli download` in older "
-        f"releases), under its licence, and set layered.guidance.{role} to that folder; docs/guidance.md says more. "
-        "Nothing is downloaded here."
-    )
-
-
-def class_name(where: str) -> str:
+def class_name(where: str, role: str) -> str:
     """Which class of diffusers the weights at `where` were saved from."""
-    folder = where if Path(where).is_dir() else cached_folder(where)
-    return str(read_json(Path(folder) / "config.json").get("_class_name", ""))
+    return str(read_json(weights_folder(where, role) / "config.json").get("_class_name", ""))

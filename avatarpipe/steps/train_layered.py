@@ -12,7 +12,8 @@ from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 from avatarpipe.mesh.mesh import load_mesh
-from avatarpipe.methods.layered.settings import stage_settings
+from avatarpipe.methods.layered.guided import is_guided, stage_guidance
+from avatarpipe.methods.layered.settings import StageSettings, stage_settings
 from avatarpipe.methods.layered.stages import (
     StageInputs,
     inner_stage,
@@ -24,6 +25,9 @@ from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
+from avatarpipe.weight_files import guidance_manifests
+
+HINT = "layered.guidance.model names its folder; docs/guidance.md says how to get or make it."
 
 
 @dataclass
@@ -61,6 +65,8 @@ def run(options: TrainLayered) -> None:
         Capture.load(options.capture), Body(options.body, device), options.garment,
         stage_settings(_parsed(options.settings)), options.seed, device,
     )  # fmt: skip
+    inputs |= _weights(stage_inputs.settings)
+    stage_inputs.guidance = stage_guidance(options.stage, stage_inputs)
     stage = _stage(options, stage_inputs)
     made_by = provenance(inputs, asdict(options), options.seed)
     subject, folder = stage_inputs.capture.subject, options.out.parent.parent
@@ -95,6 +101,14 @@ def _inputs(options: TrainLayered) -> dict[str, Path]:
             raise InputError(f"stage {options.stage} needs --previous and --garment-mesh.")
         inputs |= {"previous": options.previous, "garment_mesh": options.garment_mesh}
     return {role: require_file(path, f"The {role} that training starts from.") for role, path in inputs.items()}
+
+
+def _weights(settings: StageSettings) -> dict[str, Path]:
+    """The files that stand for the weights of the diffusion model that guides the stage, by role."""
+    if not is_guided(settings):
+        return {}
+    manifests = guidance_manifests(asdict(settings.guidance))
+    return {f"guidance_{role}": require_file(path, HINT) for role, path in manifests.items()}
 
 
 def _stage(options: TrainLayered, inputs: StageInputs):

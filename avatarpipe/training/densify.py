@@ -56,6 +56,12 @@ class ScreenGradients:
         """(N,) mean norm over the views that saw each surfel."""
         return self.total / self.views.clamp_min(1)
 
+    def beside(self, other: "ScreenGradients") -> "ScreenGradients":
+        """One whose mean is the sum of both means: how one loss pulls on two kinds of views."""
+        joined = ScreenGradients(0, self.total.device)
+        joined.total, joined.views = self.mean() + other.mean(), torch.ones_like(self.views)
+        return joined
+
     def state(self) -> dict[str, torch.Tensor]:
         """For a checkpoint."""
         return {"screen.total": self.total, "screen.views": self.views}

@@ -20,7 +20,9 @@ def dressed(fake_body, fake_body_file, tmp_path_factory):
     fake_subject.write_raw(raw, fake_body, fake_subject.raw_fit(), thickness=0.02)
     steps = {name: results / name / "capture.json" for name in ("convert", "normalize", "render", "segment")}
     convert.run(
-        convert.Convert(raw, "00001/Inner/Take1", "11", "ann", "neutral", fake_body_file, steps["convert"])
+        convert.Convert(
+            "4d-dress", raw, "00001/Inner/Take1", "ann", "neutral", fake_body_file, steps["convert"], "11"
+        )
     )
     normalize.run(normalize.Normalize(steps["convert"], fake_body_file, steps["normalize"]))
     render.run(render.Render(steps["normalize"], steps["render"], size=64, train_views=12, test_views=3))

@@ -9,6 +9,7 @@ import yaml
 
 from avatarpipe.config import merge, resolve_config
 from avatarpipe.errors import InputError
+from avatarpipe.guidance.settings import GuidanceSettings
 from avatarpipe.methods.layered.settings import StageSettings, stage_settings
 from avatarpipe.schemas import read_yaml
 
@@ -127,4 +128,12 @@ def known_settings(kind: type, prefix: str = ""):
 
 def test_the_schema_offers_exactly_what_training_reads():
     offered = {name for name, _ in leaves(SCHEMA["$defs"]["stage"])}
-    assert offered == set(known_settings(StageSettings))
+    of_all_stages = {"guidance", *(f"guidance.{name}" for name in known_settings(GuidanceSettings))}
+    assert offered == set(known_settings(StageSettings)) - of_all_stages
+
+
+def test_the_schema_offers_guidance_as_it_is_and_defaults_are_the_same():
+    part = SCHEMA["properties"]["layered"]["properties"]["guidance"]
+    assert {name for name, _ in leaves(part)} == set(known_settings(GuidanceSettings))
+    guided = stage_settings({"guidance": resolved()["layered"]["guidance"]})
+    assert guided == StageSettings()

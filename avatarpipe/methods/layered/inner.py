@@ -1,5 +1,7 @@
 """The inner stage: the body without the garment. Seen parts follow the images, hidden parts the skin prior."""
 
+from dataclasses import replace
+
 import torch
 
 from avatarpipe.body.skinning import SurfaceBinding
@@ -11,6 +13,7 @@ from avatarpipe.methods.layered.initial import spacing
 from avatarpipe.methods.layered.roles import GARMENT, SEAM
 from avatarpipe.methods.layered.skin_prior import SkinPrior
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
+from avatarpipe.skinned_avatar import SkinnedLayer
 from avatarpipe.training.views import ViewBatch
 
 OVERLAP = 0.75  # of the spacing that a hidden surfel must at least have as standard deviation, to leave no gap
@@ -34,6 +37,10 @@ class InnerStage(SurfelStage):
 
     def trusted(self, batch: ViewBatch) -> torch.Tensor:
         return ((batch.roles != GARMENT) & (batch.roles != SEAM))[..., None].float()
+
+    def guided_layer(self, cloud: GaussianCloud) -> SkinnedLayer:
+        """With how certain each surfel is as feature: what the cameras saw of it, guidance need not invent."""
+        return SkinnedLayer(replace(cloud, features=(1.0 - self.hidden)[:, None]), self.binding)
 
     def _skin_loss(self, cloud: GaussianCloud) -> torch.Tensor:
         """Mean over hidden surfels of: colour off the prior, leaving the skin, facing aside, transparency, gaps."""

@@ -11,6 +11,7 @@ from avatarpipe.methods.layered.clearance import clearance_loss, surface_frames
 from avatarpipe.methods.layered.lifting import lifted_roles
 from avatarpipe.methods.layered.roles import BODY, GARMENT
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
+from avatarpipe.skinned_avatar import SkinnedLayer
 from avatarpipe.training.views import ViewBatch
 
 SEEN = 0.05  # pixels' worth of weight below which a surfel's whereabouts say nothing
@@ -30,6 +31,10 @@ class OuterStage(SurfelStage):
         clearance = clearance_loss(self.frames, cloud.means, self.settings.clearance)
         terms["clearance"] = self.settings.clearance_weight * clearance
         return terms | {"layer": self.layer_loss(rendering, batch)}
+
+    def shown_beside(self) -> SkinnedLayer:
+        """Guidance judges the garment as it is worn."""
+        return self.frozen_layer
 
     def finish(self) -> None:
         """Drop the surfels that show on the body rather than on the garment: bits of neck caught in a collar."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from avatarpipe.errors import InputError
+from avatarpipe.guidance.cameras import Zooms
+from avatarpipe.guidance.settings import GuidanceSettings
 from avatarpipe.training.densify import DensifySettings
 from avatarpipe.training.surfels import LearningRates
 
@@ -48,6 +50,21 @@ class StageSettings:
     rebind_every: int = 300
     """Iterations between look-ups of the surfels' closest points on the body."""
     checkpoint_every: int = 500
+    guidance_weight: float = 0.0
+    """Of the gradient in a diffusion model's latents, summed over latents and averaged over views; 0 for no guidance."""
+    guidance_from: int = 300
+    """First iteration with guidance."""
+    guidance_every: int = 1
+    """Iterations from one guided one to the next."""
+    guidance_views: int = 8
+    """Images that the diffusion model judges at a time."""
+    guidance_prompt: str = ""
+    """What the subject looks like, {person} for man or woman; empty for words that fit the stage and the garment."""
+    guidance_negative: str = ""
+    """What it does not look like."""
+    guidance_zooms: Zooms = field(default_factory=Zooms)
+    guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
+    """Which diffusion model; `layered.guidance` of the configuration, the same for all stages."""
     rates: LearningRates = field(default_factory=LearningRates)
     densify: DensifySettings = field(default_factory=DensifySettings)
 
@@ -58,6 +75,8 @@ def stage_settings(values: Mapping, where: str = "settings") -> StageSettings:
 
 
 def _build(kind: type, values: Mapping, where: str):
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: {values!r} is not a mapping of keys to values.")
     hints = get_type_hints(kind)
     known = [item.name for item in fields(kind)]
     if unknown := sorted(set(values) - set(known)):
@@ -71,7 +90,27 @@ def _convert(hint, value, where: str):
         return _build(hint, value, where)
     if hint in (int, float):
         return _number(hint, value, where)
-    return tuple(_number(int, item, where) for item in value)
+    if get_origin(hint) is tuple:
+        return _numbers(get_args(hint), value, where)
+    return _chosen(hint, value, where)
+
+
+def _numbers(kinds: tuple, values, where: str) -> tuple:
+    """Of tuple[int, ...] any number of values, of tuple[float, float] two."""
+    if not isinstance(values, (list, tuple)) or (kinds[-1] is not ... and len(values) != len(kinds)):
+        count = "a list of numbers" if kinds[-1] is ... else f"a list of {len(kinds)} numbers"
+        raise InputError(f"{where}: {values!r} is not {count}.")
+    return tuple(_number(kinds[0], item, where) for item in values)
+
+
+def _chosen(hint, value, where: str):
+    """A text, true or false, or one of the values of a Literal."""
+    known = get_args(hint) if get_origin(hint) is Literal else None
+    if known is None and type(value) is not hint:
+        raise InputError(f"{where}: {value!r} is not {'true or false' if hint is bool else 'a text'}.")
+    if known is not None and value not in known:
+        raise InputError(f"{where}: {value!r} is not one of {', '.join(known)}.")
+    return value
 
 
 def _number(kind: type, value, where: str):

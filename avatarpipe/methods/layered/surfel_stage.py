@@ -12,6 +12,7 @@ from avatarpipe.gaussians.render import Rendering, depth_normals, render
 from avatarpipe.guidance import Guidance
 from avatarpipe.methods.layered.roles import BODY, EDGE, GARMENT, SEAM
 from avatarpipe.methods.layered.settings import StageSettings
+from avatarpipe.skinned_avatar import SkinnedLayer
 from avatarpipe.training.densify import ScreenGradients, densify
 from avatarpipe.training.losses import normal_consistency, photometric, weighted_l1
 from avatarpipe.training.surfels import TrainableSurfels
@@ -24,7 +25,8 @@ class SurfelStage:
     """Trains one layer of surfels in canonical space on the views of one frame; other layers may stand frozen by.
 
     layer: index of the trained layer's channel. frozen: posed surfels of the other layer with their channels, or None.
-    guidance: one more loss on the canonical surfels, where a diffusion model is to complete what no camera saw.
+    guidance: one more loss on the canonical surfels, where a diffusion model is to complete what no camera saw. Its pull
+    on the screen counts for density as that of the images does.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SurfelStage:
         self.views, self.settings, self.seed = views, settings, seed
         self.layer, self.frozen, self.guidance = layer, frozen, guidance
         self.gradients = ScreenGradients(len(surfels), surfels.means.device)
+        self.guided = ScreenGradients(len(surfels), surfels.means.device)
         self.rebind()
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
@@ -51,18 +54,38 @@ class SurfelStage:
         cloud = self.surfels.cloud()
         rendering = render(self.composite(cloud), batch.cameras)
         losses = self.losses(step, cloud, rendering, batch)
+        guided = None
+        if self.guidance is not None:
+            guided = self.guidance.loss(self.guided_layer(cloud), self.shown_beside(), step)
+        if guided is not None:
+            losses["guidance"] = guided.loss
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()
-        first = len(rendering.radii[0]) - len(cloud)
-        self.gradients.add(
-            rendering.screen_points.grad[:, first:], rendering.radii[:, first:],
-            self.views.width, self.views.height,
-        )  # fmt: skip
+        self._count(self.gradients, rendering, len(cloud), self.views.width, self.views.height)
+        if guided is not None:
+            height, width = guided.rendering.rgb.shape[1:3]
+            self._count(self.guided, guided.rendering, len(cloud), width, height)
         self.surfels.step(step / self.settings.iterations)
         self.surfels.limit_scales(self.settings.max_scale)
         self.surfels.limit_colors()
         self._upkeep(step + 1)
         return {"loss": loss.detach(), "surfels": float(len(self.surfels)), **losses}
+
+    @staticmethod
+    def _count(
+        gradients: ScreenGradients, rendering: Rendering, count: int, width: int, height: int
+    ) -> None:
+        """Add the screen gradients of the trained surfels, which are the last `count` of those rendered."""
+        grad, radii = rendering.screen_points.grad, rendering.radii
+        gradients.add(grad[:, -count:], radii[:, -count:], width, height)
+
+    def guided_layer(self, cloud: GaussianCloud) -> SkinnedLayer:
+        """`cloud` (canonical) as guidance takes it."""
+        return SkinnedLayer(cloud, self.binding)
+
+    def shown_beside(self) -> SkinnedLayer | None:
+        """The layer that guidance sees beside the trained one: none, unless a stage says otherwise."""
+        return None
 
     def composite(self, cloud: GaussianCloud) -> GaussianCloud:
         """The frozen layer, if any, followed by `cloud` (canonical) in the captured pose."""
@@ -96,8 +119,6 @@ class SurfelStage:
             terms["normal"] = settings.normal_weight * normal_consistency(rendering.normals, normals, solid)
         if step >= settings.distortion_from:
             terms["distortion"] = settings.distortion_weight * (rendering.distortion * batch.alpha).mean()
-        if self.guidance is not None:
-            terms["guidance"] = self.guidance.loss(cloud, self.frozen, step)
         return terms
 
     def trusted(self, batch: ViewBatch) -> torch.Tensor | None:
@@ -130,8 +151,11 @@ class SurfelStage:
         changed = settings.densify.due(done) and done < settings.iterations
         if changed:
             generator = torch.Generator().manual_seed(self.seed + done)
-            densify(self.surfels, self.gradients, settings.densify, generator, self.droppable(done))
-            self.gradients = ScreenGradients(len(self.surfels), self.surfels.means.device)
+            pull = self.gradients if self.guidance is None else self.gradients.beside(self.guided)
+            densify(self.surfels, pull, settings.densify, generator, self.droppable(done))
+            self.gradients, self.guided = (
+                ScreenGradients(len(self.surfels), self.surfels.means.device) for _ in range(2)
+            )
         if done in settings.opacity_resets:
             self.surfels.limit_opacities(settings.opacity_reset_to)
         if changed or done % settings.rebind_every == 0:
@@ -140,12 +164,16 @@ class SurfelStage:
     def state(self) -> dict[str, torch.Tensor]:
         """Everything `restore` needs to go on as if never stopped."""
         binding = {"bound.corners": self.binding.corners, "bound.barycentric": self.binding.barycentric}
-        return self.surfels.state() | self.gradients.state() | binding
+        guided = {f"guided.{name}": value for name, value in self.guided.state().items()}
+        return self.surfels.state() | self.gradients.state() | guided | binding
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over the state of a checkpoint."""
         self.surfels = TrainableSurfels.from_state(state, self.settings.rates)
         self.gradients = ScreenGradients.from_state(state)
+        prefix = "guided."
+        guided = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+        self.guided = ScreenGradients.from_state(guided)
         self._bound(SurfaceBinding(state["bound.corners"], state["bound.barycentric"]))
 
 
