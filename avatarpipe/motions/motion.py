@@ -170,15 +170,21 @@ def from_content(content: Content) -> Motion:
     betas = first_ten(content.array("betas", (None,))[None])
     arrays["betas"] = np.repeat(betas, count, axis=0)
     cameras = {
-        name: np.broadcast_to(array, (count, *array.shape[1:])).copy()
-        for name, size in (("K", 3), ("w2c", 4))
-        if (array := content.optional(f"cam_{name}", (None, size, size))) is not None
+        name: _cameras(content, f"cam_{name}", count, size) for name, size in (("K", 3), ("w2c", 4))
     }
-    if any(len(array) != count for array in cameras.values()):
-        content.fail(f"cam_K and cam_w2c must have 1 or {count} rows")
     valid = content.array("valid", (count,)) > 0
     poses = BodyParams.from_arrays(arrays, content.path)
     return Motion(content.rate("fps"), poses, content.gender("gender"), valid, **cameras)
+
+
+def _cameras(content: Content, name: str, count: int, size: int) -> np.ndarray | None:
+    """(count, size, size), be there one row for all frames or one a frame; None where the file has no cameras."""
+    array = content.optional(name, (None, size, size))
+    if array is None or len(array) == count:
+        return array
+    if len(array) != 1:
+        content.fail(f"{name} must have 1 or {count} rows")
+    return np.repeat(array, count, axis=0)
 
 
 def _check_labels(content: Content) -> None:
