@@ -1,8 +1,9 @@
 """Which source files a step runs, so that a rule can name them as input.
 
 Snakemake reruns a job when its command or its input changes, and never looks into the
-package that the command imports. A rule that lists `sources("avatarpipe.steps.normalize")` as input
-reruns when that module, or one it imports from this package, changes its text.
+package that the command imports. A rule that has `code_stamp("avatarpipe.steps.normalize", folder)` as input
+reruns when that module, or one it imports from this package, changes its text. One file stands for all of them:
+a thousand subjects have ten thousand jobs, and each would have fifty files to look at.
 """
 
 import ast
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from avatarpipe.errors import InputError
+from avatarpipe.files import atomic_file, file_sha256
 
 PACKAGE = Path(__file__).parent
 
@@ -49,3 +51,13 @@ def sources(module: str) -> list[str]:
         seen |= todo
         todo = set().union(*map(_imports, todo)) - seen
     return sorted(os.path.relpath(_file(name)) for name in seen)
+
+
+def code_stamp(module: str, folder: str | Path) -> str:
+    """A file in `folder` that lists every file of `sources(module)` with its SHA-256; written only where that changed."""
+    lines = [f"{file_sha256(file)}  {os.path.relpath(file, PACKAGE.parent)}\n" for file in sources(module)]
+    path, text = Path(folder, f"{module}.sha256"), "".join(lines)
+    if not path.is_file() or path.read_text() != text:
+        with atomic_file(path) as temporary:
+            temporary.write_text(text)
+    return str(path)

@@ -1,5 +1,6 @@
 """What the rules stand on: the configuration, the subject table, input functions, and the shell of every job."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 subjects = layout.subjects
+gc.set_threshold(1_000_000)  # planning a thousand subjects makes millions of objects, and nearly all of them stay
 
 
 wildcard_constraints:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from avatarpipe.capture.labels import Label
-from avatarpipe.datasets.fourddress import find, read, read_atlas, read_fit, read_labels, read_scan
+from avatarpipe.datasets.fourddress import find, read_atlas, read_fit, read_labels, read_scan
 from avatarpipe.errors import InputError
 
 SOURCE = "00001/Inner/Take1"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from avatarpipe.errors import InputError
+from avatarpipe.files import file_sha256
 from avatarpipe.provenance import code_version, provenance
-from avatarpipe.sources import sources
+from avatarpipe.sources import code_stamp, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,19 @@ def test_sources_leave_out_what_is_not_imported():
     convert = sources("avatarpipe.steps.convert")
     assert "avatarpipe/datasets/fourddress.py" in convert
     assert not any("methods" in file or "gaussians" in file for file in convert)
+
+
+def test_a_stamp_lists_what_is_loaded_and_is_written_only_where_that_changed(tmp_path):
+    stamp = Path(code_stamp("avatarpipe.steps.convert", tmp_path))
+    lines = dict(reversed(line.split("  ")) for line in stamp.read_text().splitlines())
+    assert list(lines) == sources("avatarpipe.steps.convert")
+    assert lines["avatarpipe/files.py"] == file_sha256(ROOT / "avatarpipe/files.py")
+    written = stamp.stat().st_mtime_ns
+    assert code_stamp("avatarpipe.steps.convert", tmp_path) == str(stamp)
+    assert stamp.stat().st_mtime_ns == written
+    stamp.write_text(stamp.read_text().replace("a", "b"))
+    code_stamp("avatarpipe.steps.convert", tmp_path)
+    assert dict(reversed(line.split("  ")) for line in stamp.read_text().splitlines()) == lines
 
 
 def test_an_unknown_module_is_named():
