@@ -5,8 +5,8 @@ A reader module has `read(request: Request) -> MultiViewSource` and opens no ima
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +31,7 @@ from avatarpipe.provenance import code_version
 from avatarpipe.terminal import bar_console
 
 log = logging.getLogger(__name__)
+UNPACKED = ".unpacked"  # in the draft: what a video is unpacked into; begins with a dot, so not published
 _MOST_BAD = 20  # bad views after which the rest is not tried
 
 
@@ -91,6 +92,9 @@ class MultiViewSource:
     )
     boundary_radius: int = 4  # pixels around the silhouette's edge to be left out of comparisons
     premultiplied: bool = False  # the images are already on black where the mask is 0
+    unpack: Callable[[Path], list[View]] | None = (
+        None  # of recordings that are no image files: puts them into a folder, once, and returns the views
+    )
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ def convert_views(
     """
     if image_format not in ("png", "jpg"):
         raise InputError(f"image format {image_format!r}: use png or jpg.")
+    if source.unpack is not None:
+        source = replace(source, views=source.unpack(draft / UNPACKED))
     _check_source(source, policy)
     jobs, known = view_jobs(source, image_format), Journal(draft)
     skipped, bad, rows = list(source.missing), [], []
