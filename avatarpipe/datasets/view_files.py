@@ -20,9 +20,11 @@ from avatarpipe.images import require_whole
 SOLID = 128
 """Masks are soft; above this a pixel counts as the subject's (as the published systems have it)."""
 _LINKABLE = (".png", ".jpg", ".jpeg")
-_ENCODING = {
-    "png": [cv2.IMWRITE_PNG_COMPRESSION, 2],
-    "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+ENCODING = {
+    "png": [],  # OpenCV's own choice of filter and strategy: any explicit level is twice as slow and no smaller
+    "jpg": [
+        cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ],
 }  # fmt: skip
 
 
@@ -187,7 +189,7 @@ def _put(
         _link(source, temporary)
     else:
         bilevel = [cv2.IMWRITE_PNG_BILEVEL, 1] if kind == "boundaries" else []
-        cv2.imencode(suffix, pixels, _ENCODING[ending] + bilevel)[1].tofile(temporary)
+        cv2.imencode(suffix, pixels, ENCODING[ending] + bilevel)[1].tofile(temporary)
     target.unlink(missing_ok=True)  # renaming a file onto another name of itself would do nothing
     temporary.replace(target)
     return file
