@@ -30,9 +30,13 @@ def prior_seeds(split: str, count: int, exclude: Sequence[int] = ()) -> list[int
     """`count` seeds of people for "train" or "test"; the splits share none, and none is in `exclude`."""
     first, barred = FIRST_SEED[split], set(exclude)
     limit = FIRST_SEED["test"] if split == "train" else 2**31
-    seeds = [seed for seed in range(first, first + count + len(barred)) if seed not in barred][:count]
+    seeds = [seed for seed in range(first, first + count + len(barred)) if seed not in barred][
+        :count
+    ]
     if seeds and seeds[-1] >= limit:
-        raise InputError(f"prior.bodies: {count} is too many; at most {limit - first - len(barred)} are possible.")
+        raise InputError(
+            f"prior.bodies: {count} is too many; at most {limit - first - len(barred)} are possible."
+        )
     return seeds
 
 
@@ -53,7 +57,9 @@ class Shard:
     def save(self, path: str | Path) -> None:
         """Write the npz, compressed, whole or not at all."""
         with atomic_file(path) as temporary:
-            np.savez_compressed(temporary, **{field.name: getattr(self, field.name) for field in fields(self)})
+            np.savez_compressed(
+                temporary, **{field.name: getattr(self, field.name) for field in fields(self)}
+            )
 
     @staticmethod
     def load(path: str | Path) -> "Shard":
@@ -62,13 +68,17 @@ class Shard:
             with np.load(path) as archive:
                 return Shard(**{field.name: archive[field.name] for field in fields(Shard)})
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not a shard of a prior's images ({error}). Delete it and run again.") from error
+            raise InputError(
+                f"{path}: not a shard of a prior's images ({error}). Delete it and run again."
+            ) from error
 
     @staticmethod
     def concatenate(shards: Sequence["Shard"]) -> "Shard":
         """All pictures of `shards`."""
         names = [field.name for field in fields(Shard)]
-        return Shard(*(np.concatenate([getattr(shard, name) for shard in shards]) for name in names))
+        return Shard(
+            *(np.concatenate([getattr(shard, name) for shard in shards]) for name in names)
+        )
 
 
 @dataclass
@@ -89,7 +99,8 @@ class PriorImages:
     def __init__(self, pictures: Shard, device: torch.device):
         self.device = device
         self._parts = {
-            field.name: torch.from_numpy(getattr(pictures, field.name)).to(device) for field in fields(Shard)
+            field.name: torch.from_numpy(getattr(pictures, field.name)).to(device)
+            for field in fields(Shard)
         }
 
     def __len__(self) -> int:
@@ -98,7 +109,9 @@ class PriorImages:
     def at(self, indices: torch.Tensor) -> PriorBatch:
         """The pictures at `indices` as they are, on black."""
         black = torch.zeros(len(indices), 3, device=self.device)
-        return self._composed(indices, torch.ones_like(black), black, torch.zeros_like(indices, dtype=torch.bool))
+        return self._composed(
+            indices, torch.ones_like(black), black, torch.zeros_like(indices, dtype=torch.bool)
+        )
 
     def batch(self, count: int, generator: torch.Generator) -> PriorBatch:
         """`count` pictures drawn at random and varied.
@@ -118,7 +131,11 @@ class PriorImages:
         return replace(batch, tones=(batch.tones + error).clamp(0.0, 1.0), classes=classes)
 
     def _composed(
-        self, indices: torch.Tensor, gain: torch.Tensor, backgrounds: torch.Tensor, grown: torch.Tensor
+        self,
+        indices: torch.Tensor,
+        gain: torch.Tensor,
+        backgrounds: torch.Tensor,
+        grown: torch.Tensor,
     ) -> PriorBatch:
         part = {name: values[indices] for name, values in self._parts.items()}
         colors = (part["colors"].float() / 255.0 * gain[:, None, None]).clamp(0.0, 1.0)

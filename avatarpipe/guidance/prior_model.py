@@ -29,7 +29,9 @@ class PriorCondition:
     """What is known of B images besides themselves."""
 
     classes: torch.Tensor  # (B,) int64, see prior_words
-    planes: torch.Tensor  # (B, PLANES, S, S): skeleton; seen colours times certainty, certainty; skin tone; background
+    planes: (
+        torch.Tensor
+    )  # (B, PLANES, S, S): skeleton; seen colours times certainty, certainty; skin tone; background
 
     def to(self, *args) -> "PriorCondition":
         """The planes in another type or on another device; the classes follow to the device."""
@@ -60,7 +62,9 @@ def make_unet(size: int, channels: Sequence[int]) -> UNet2DModel:
     """An untrained network for images of `size` pixels; one level a number of `channels`, attention on the last."""
     levels = len(channels)
     if size % 2 ** (levels - 1):
-        raise InputError(f"prior.size {size}: {levels} levels need a multiple of {2 ** (levels - 1)}.")
+        raise InputError(
+            f"prior.size {size}: {levels} levels need a multiple of {2 ** (levels - 1)}."
+        )
     return UNet2DModel(
         sample_size=size, in_channels=3 + PLANES, out_channels=3, layers_per_block=2,
         block_out_channels=tuple(channels), num_class_embeds=CLASSES + 1,
@@ -99,27 +103,43 @@ class Prior:
         return to_latents(images)
 
     def condition(
-        self, prompts: Sequence[str], skeletons: torch.Tensor, negative: str, seen: Seen | None = None
+        self,
+        prompts: Sequence[str],
+        skeletons: torch.Tensor,
+        negative: str,
+        seen: Seen | None = None,
     ) -> PriorCondition:
         """prompts, skeletons: as the protocol has them; negative is not understood. seen: what is certain already."""
         classes = prompt_classes(prompts, self.device)
-        return PriorCondition(classes, planes(skeletons.to(self.device), seen, self.tone)).to(self.dtype)
+        return PriorCondition(classes, planes(skeletons.to(self.device), seen, self.tone)).to(
+            self.dtype
+        )
 
     @torch.no_grad()
-    def predict(self, noisy: torch.Tensor, t: torch.Tensor, condition: PriorCondition) -> torch.Tensor:
+    def predict(
+        self, noisy: torch.Tensor, t: torch.Tensor, condition: PriorCondition
+    ) -> torch.Tensor:
         """(B, 3, S, S) float32 noise in `noisy` (B, 3, S, S) at timesteps t (B,)."""
         level = self.alphas_cumprod[t].view(-1, 1, 1, 1)
-        return level.sqrt() * self.velocity(noisy, t, condition) + (1.0 - level).sqrt() * noisy.float()
+        return (
+            level.sqrt() * self.velocity(noisy, t, condition) + (1.0 - level).sqrt() * noisy.float()
+        )
 
     @torch.no_grad()
-    def velocity(self, noisy: torch.Tensor, t: torch.Tensor, condition: PriorCondition) -> torch.Tensor:
+    def velocity(
+        self, noisy: torch.Tensor, t: torch.Tensor, condition: PriorCondition
+    ) -> torch.Tensor:
         """(B, 3, S, S) float32 sqrt(a) noise - sqrt(1 - a) image, guided (Salimans and Ho 2022)."""
         if self.scale == 1.0:
             return denoise(self.unet, noisy.to(self.dtype), t, condition).float()
         every = torch.ones(len(t), dtype=torch.bool, device=t.device)
         nothing = condition.nothing(every)
-        both = PriorCondition(*(torch.cat(pair) for pair in zip(_parts(condition), _parts(nothing), strict=True)))
-        answer = denoise(self.unet, noisy.to(self.dtype).repeat(2, 1, 1, 1), t.repeat(2), both).float()
+        both = PriorCondition(
+            *(torch.cat(pair) for pair in zip(_parts(condition), _parts(nothing), strict=True))
+        )
+        answer = denoise(
+            self.unet, noisy.to(self.dtype).repeat(2, 1, 1, 1), t.repeat(2), both
+        ).float()
         with_it, without = answer.chunk(2)
         return without + self.scale * (with_it - without)
 
@@ -128,9 +148,13 @@ def _parts(condition: PriorCondition) -> tuple[torch.Tensor, torch.Tensor]:
     return condition.classes, condition.planes
 
 
-def denoise(unet: UNet2DModel, noisy: torch.Tensor, t: torch.Tensor, condition: PriorCondition) -> torch.Tensor:
+def denoise(
+    unet: UNet2DModel, noisy: torch.Tensor, t: torch.Tensor, condition: PriorCondition
+) -> torch.Tensor:
     """(B, 3, S, S) the network's answer."""
-    return unet(torch.cat([noisy, condition.planes.to(noisy)], dim=1), t, class_labels=condition.classes).sample
+    return unet(
+        torch.cat([noisy, condition.planes.to(noisy)], dim=1), t, class_labels=condition.classes
+    ).sample
 
 
 def to_latents(images: torch.Tensor) -> torch.Tensor:
@@ -157,7 +181,9 @@ def planes(skeletons: torch.Tensor, seen: Seen | None, tones: torch.Tensor | Non
 
 
 @torch.no_grad()
-def sample(prior: Prior, condition: PriorCondition, steps: int, generator: torch.Generator) -> torch.Tensor:
+def sample(
+    prior: Prior, condition: PriorCondition, steps: int, generator: torch.Generator
+) -> torch.Tensor:
     """(B, S, S, 3) images drawn from the prior by DDIM (Song et al. 2021) in `steps` steps; generator on the CPU."""
     scheduler, count = schedule(), len(condition.classes)
     scheduler.set_timesteps(steps, prior.device)
@@ -182,7 +208,9 @@ def load_prior(folder: Path, dtype, device, *, scale: float = 1.0, compiled: boo
     """The prior in `folder`. InputError where its parts are missing, broken or of another version."""
     manifest = read_json(folder / MANIFEST)
     if manifest.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"{folder / MANIFEST}: format version {manifest.get('format_version')}, not {FORMAT_VERSION}. {_HINT}")
+        raise InputError(
+            f"{folder / MANIFEST}: format version {manifest.get('format_version')}, not {FORMAT_VERSION}. {_HINT}"
+        )
     try:
         unet = UNet2DModel.from_pretrained(
             folder / manifest["unet"], torch_dtype=dtype, use_safetensors=True, local_files_only=True,
@@ -191,7 +219,9 @@ def load_prior(folder: Path, dtype, device, *, scale: float = 1.0, compiled: boo
     except Exception as error:  # diffusers, safetensors and the system each have their own
         raise InputError(f"{folder / 'unet'}: not a prior's network ({error}). {_HINT}") from error
     if unet.config.in_channels != 3 + PLANES or unet.config.num_class_embeds != CLASSES + 1:
-        raise InputError(f"{folder / 'unet'}: a network with other inputs than a prior has. {_HINT}")
+        raise InputError(
+            f"{folder / 'unet'}: a network with other inputs than a prior has. {_HINT}"
+        )
     prior = Prior(unet.to(device), scale)
     if compiled:
         prior.unet = torch.compile(prior.unet)

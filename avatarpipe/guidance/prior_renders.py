@@ -96,12 +96,18 @@ def rendered_shards(
 
 def _claim(folder: Path, settings: RenderSettings, maker: Maker) -> None:
     """Note in `folder` what its shards are made with, or check the note."""
-    made_with = {"size": settings.size, "poses": settings.poses, "maker": f"{maker.__module__}:{maker.__qualname__}"}
+    made_with = {
+        "size": settings.size,
+        "poses": settings.poses,
+        "maker": f"{maker.__module__}:{maker.__qualname__}",
+    }
     note = folder / "data.json"
     if not note.is_file():
         write_json(note, made_with)
     elif json.loads(note.read_text()) != made_with:
-        raise InputError(f"{note}: images made with other settings. Delete the folder, or give another --data.")
+        raise InputError(
+            f"{note}: images made with other settings. Delete the folder, or give another --data."
+        )
 
 
 def _in_parallel(work: Callable, jobs: list[tuple], workers: int) -> Iterator:
@@ -109,7 +115,10 @@ def _in_parallel(work: Callable, jobs: list[tuple], workers: int) -> Iterator:
     if workers <= 1 or len(jobs) <= 1:
         yield from (work(*job) for job in jobs)
         return
-    with _single_threaded(), ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+    with (
+        _single_threaded(),
+        ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool,
+    ):
         yield from pool.map(_unpacked, [work] * len(jobs), jobs)
 
 
@@ -131,12 +140,16 @@ def _single_threaded() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _write_shard(seed: int, path: Path, *, bodies: dict[str, Path], maker: Maker, settings: RenderSettings) -> None:
+def _write_shard(
+    seed: int, path: Path, *, bodies: dict[str, Path], maker: Maker, settings: RenderSettings
+) -> None:
     rng = np.random.default_rng([seed, 31])
     gender, trousers = str(rng.choice(list(bodies))), bool(rng.random() > BARE_SHARE)
     body = _loaded(bodies[gender])
     person = maker(body, gender, seed, trousers)
-    groups = [_group(person, body, gender, trousers, settings.size, rng) for _ in range(settings.poses)]
+    groups = [
+        _group(person, body, gender, trousers, settings.size, rng) for _ in range(settings.poses)
+    ]
     Shard.concatenate(groups).save(path)
 
 
@@ -181,7 +194,9 @@ def _pose(captured: BodyParams, rng: np.random.Generator) -> BodyParams:
     name = str(rng.choice(names, p=list(POSE_SHARES.values())))
     if name in (CANONICAL, ARMS_LOWERED):
         return guidance_poses(captured)[name]
-    return captured.replaced(transl=torch.tensor([[0.0, RAISED, 0.0]]), global_orient=torch.zeros(1, 3))
+    return captured.replaced(
+        transl=torch.tensor([[0.0, RAISED, 0.0]]), global_orient=torch.zeros(1, 3)
+    )
 
 
 def _classes(views: GuidanceViews, gender: str, trousers: bool) -> np.ndarray:

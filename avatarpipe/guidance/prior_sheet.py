@@ -44,4 +44,3 @@ def _hidden_psnr(drawn: torch.Tensor, batch: PriorBatch) -> float:
 def _tiled(rows: list[torch.Tensor]) -> np.ndarray:
     sheet = torch.cat([torch.cat(list(row), dim=1) for row in rows], dim=0).cpu().numpy()
     return sheet.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
-

@@ -52,7 +52,9 @@ class PriorStage:
     Everything random of iteration i is drawn from seed + i, so a restart draws the same.
     """
 
-    def __init__(self, images: PriorImages, settings: PriorSettings, seed: int, device: torch.device):
+    def __init__(
+        self, images: PriorImages, settings: PriorSettings, seed: int, device: torch.device
+    ):
         self.images, self.settings, self.seed, self.device = images, settings, seed, device
         torch.manual_seed(seed)
         self.unet = make_unet(settings.size, settings.channels).to(device)
@@ -60,7 +62,10 @@ class PriorStage:
             self.unet = self.unet.to(memory_format=torch.channels_last)
         self.average = [p.detach().clone() for p in self.unet.parameters()]
         self.optimiser = torch.optim.AdamW(
-            self.unet.parameters(), settings.learning_rate, weight_decay=0.01, fused=device.type == "cuda"
+            self.unet.parameters(),
+            settings.learning_rate,
+            weight_decay=0.01,
+            fused=device.type == "cuda",
         )
         self.levels = schedule().alphas_cumprod.float().to(device)
 
@@ -94,7 +99,9 @@ class PriorStage:
         image = to_latents(batch.images)
         t = torch.randint(0, TIMESTEPS, (count,), generator=generator, device=self.device)
         noise = torch.randn(image.shape, generator=generator, device=self.device)
-        signal, spread = (x.sqrt().view(-1, 1, 1, 1) for x in (self.levels[t], 1.0 - self.levels[t]))
+        signal, spread = (
+            x.sqrt().view(-1, 1, 1, 1) for x in (self.levels[t], 1.0 - self.levels[t])
+        )
         noisy, wanted = signal * image + spread * noise, signal * noise - spread * image
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             answer = denoise(self.unet, noisy, t, condition)
@@ -111,15 +118,21 @@ class PriorStage:
     def state(self) -> dict[str, torch.Tensor]:
         """Weights, their running mean and Adam's moments."""
         state = {}
-        for k, (parameter, average) in enumerate(zip(self.unet.parameters(), self.average, strict=True)):
+        for k, (parameter, average) in enumerate(
+            zip(self.unet.parameters(), self.average, strict=True)
+        ):
             state |= {f"{k}.weight": parameter, f"{k}.average": average}
-            state |= {f"{k}.adam.{name}": value for name, value in self.optimiser.state[parameter].items()}
+            state |= {
+                f"{k}.adam.{name}": value for name, value in self.optimiser.state[parameter].items()
+            }
         return state
 
     @torch.no_grad()
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over the state of a checkpoint."""
-        for k, (parameter, average) in enumerate(zip(self.unet.parameters(), self.average, strict=True)):
+        for k, (parameter, average) in enumerate(
+            zip(self.unet.parameters(), self.average, strict=True)
+        ):
             parameter.copy_(state[f"{k}.weight"])
             average.copy_(state[f"{k}.average"])
             moments = {n: state[f"{k}.adam.{n}"].clone() for n in ("step", "exp_avg", "exp_avg_sq")}
@@ -138,4 +151,8 @@ class PriorStage:
 
 def _like(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     """`value` in the memory layout of `parameter`, where it has as many dimensions."""
-    return value.to(memory_format=torch.channels_last) if value.dim() == parameter.dim() == 4 else value
+    return (
+        value.to(memory_format=torch.channels_last)
+        if value.dim() == parameter.dim() == 4
+        else value
+    )

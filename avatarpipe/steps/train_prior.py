@@ -67,13 +67,17 @@ def run(options: TrainPrior) -> None:
     images = _images(options, bodies, device)
     stage = PriorStage(images["train"], _settings(options), options.seed, device)
     checkpoints = Checkpoints(folder / "checkpoints", identity=made_by)
-    curves = train(stage, options.iterations, checkpoints, "prior", device, options.checkpoint_every)
+    curves = train(
+        stage, options.iterations, checkpoints, "prior", device, options.checkpoint_every
+    )
     curves.save(folder / "curves.parquet")
     unet = stage.result()
     sheet, scores = held_out(Prior(unet), images["test"], options.seed)
     write_image(folder / "samples.png", sheet)
     for told in TOLD:
-        _log.info("hidden parts of unseen people, PSNR of samples given %s: %.2f dB", told, scores[told])
+        _log.info(
+            "hidden parts of unseen people, PSNR of samples given %s: %.2f dB", told, scores[told]
+        )
     about = {"trained_on": len(images["train"]), "hidden_psnr": scores, "provenance": made_by}
     save_prior(folder, unet, about)
     checkpoints.clear()
@@ -83,7 +87,9 @@ def _body(path: Path, gender: str) -> Path:
     return require_file(path, f"Build it with `avatarpipe body --gender {gender} --out FILE`.")
 
 
-def _images(options: TrainPrior, bodies: dict[str, Path], device: torch.device) -> dict[str, PriorImages]:
+def _images(
+    options: TrainPrior, bodies: dict[str, Path], device: torch.device
+) -> dict[str, PriorImages]:
     """The pictures of both splits on the device."""
     folder = options.data or options.out.parent / "data"
     workers = options.workers or usable_cores()
@@ -91,7 +97,9 @@ def _images(options: TrainPrior, bodies: dict[str, Path], device: torch.device) 
     for split, people in (("train", options.people), ("test", options.test_people)):
         settings = RenderSettings(options.size, options.poses)
         seeds = prior_seeds(split, people, options.exclude)
-        shards = rendered_shards(folder / split, seeds, bodies, make_undressed, settings, workers, tracked)
+        shards = rendered_shards(
+            folder / split, seeds, bodies, make_undressed, settings, workers, tracked
+        )
         images[split] = PriorImages(load_shards(shards), device)
         _log.info("%s: %d pictures of %d people", split, len(images[split]), people)
     return images

@@ -127,7 +127,9 @@ def _binding(vertices: np.ndarray, body: Body, params: BodyParams) -> SurfaceBin
     return SurfaceBinding(torch.from_numpy(body.faces[faces]), torch.from_numpy(weights).float())
 
 
-def _unposed(vertices: np.ndarray, body: Body, binding: SurfaceBinding, params: BodyParams) -> torch.Tensor:
+def _unposed(
+    vertices: np.ndarray, body: Body, binding: SurfaceBinding, params: BodyParams
+) -> torch.Tensor:
     """(V, 3) the canonical points that the pose takes to `vertices`."""
     motion = skinned_motion(body, binding, params)
     offset = torch.from_numpy(vertices).float() - motion.translation
@@ -149,8 +151,14 @@ def _places(figure: Figure, body: Body, binding: SurfaceBinding, params: BodyPar
 
 def _chains() -> tuple[list[int], list[int], list[int]]:
     """The joints of arms and hands, of legs, and of the head."""
-    arm = [k for name, k in JOINT.items() if k >= 25 or any(s in name for s in ("shoulder", "elbow", "wrist"))]
-    leg = [k for name, k in JOINT.items() if any(s in name for s in ("hip", "knee", "ankle", "foot"))]
+    arm = [
+        k
+        for name, k in JOINT.items()
+        if k >= 25 or any(s in name for s in ("shoulder", "elbow", "wrist"))
+    ]
+    leg = [
+        k for name, k in JOINT.items() if any(s in name for s in ("hip", "knee", "ankle", "foot"))
+    ]
     return arm, leg, [JOINT[name] for name in ("head", "jaw", "left_eye", "right_eye")]
 
 
@@ -166,8 +174,8 @@ class Cover:
     def hides(self, places: Places, labels: np.ndarray) -> np.ndarray:
         """(V,) bool."""
         torso = ~places.arm & (places.height > self.hem) & (places.below_neck > self.neckline)
-        arms = places.arm & (places.along_arm < self.sleeve)
-        legs = (places.height < 0.2) & ~places.arm & (places.along_leg < self.leg) * (self.leg > 0)
+        arms = places.arm & (places.along_arm < self.sleeve) & (self.sleeve > 0)
+        legs = (places.height < 0.2) & ~places.arm & (places.along_leg < self.leg) & (self.leg > 0)
         on_body = (labels == Label.SKIN) | (labels == Label.LOWER)
         return (torso | arms | legs) & ~places.head & on_body
 
