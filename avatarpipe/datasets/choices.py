@@ -13,6 +13,12 @@ def of_source(options: Mapping, name: str, source: str, default):
     return default if value is None else value
 
 
+def settled(options: Mapping, source: str) -> dict:
+    """All options as they are for one source; those that say nothing are left out."""
+    chosen = {name: of_source(options, name, source, None) for name in options}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
 def camera_positions(
     chosen: Sequence[str | int] | str, names: Sequence[str], path: Path
 ) -> list[int]:

@@ -5,6 +5,7 @@ calibrated camera count at every frame that lies on disk; without it all images 
 and no up: give the options scale and up, or transform. Options: those of `own_captures`, and images (their folder).
 """
 
+from avatarpipe.datasets.choices import of_source
 from avatarpipe.datasets.formats.colmap import model_files, model_folder, read_colmap
 from avatarpipe.datasets.multiview import MultiViewSource, Request
 from avatarpipe.datasets.own_captures import Folder, read_posed
@@ -15,7 +16,8 @@ def read(request: Request) -> MultiViewSource:
     path = request.folder("A capture is a folder with sparse/0 and images.")
     model = model_folder(path)
     files = model_files(model)
-    folder = Folder(path, files["images"], request.options.get("images") or "images")
+    images = of_source(request.options, "images", request.source, "images")
+    folder = Folder(path, files["images"], images)
     source = read_posed(request, folder, read_colmap(model))
     source.inputs |= {"calibration": files["images"], "lenses": files["cameras"]}
     return source

@@ -11,6 +11,7 @@ from avatarpipe.datasets.frames import frame_numbers
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 
+_MODEL = "sparse/0/{0}.bin|sparse/0/{0}.txt|sparse/{0}.bin|sparse/{0}.txt|{0}.bin|{0}.txt"
 # Below the source; "|" separates alternatives, the first that exists counts; "?" marks what may be absent.
 CALIBRATION_AND_POSES = {
     "avatarrex": ("calibration_full.json", "smpl_params.npz", "missing_*.txt?"),
@@ -18,9 +19,8 @@ CALIBRATION_AND_POSES = {
     "actorshq": ("calibration.csv|*/calibration.csv", "smpl_params.npz|*/smpl_params.npz"),
     "people-snapshot": ("camera.pkl", "masks.hdf5", "reconstructed_poses.hdf5", "*.mp4"),
     "sigman": ("camera_full_calibration.json", "smplx.npz"),
-    "four-view": ("*.json|*.npz|*.pkl",),
     "nerfstudio": ("transforms.json", "smpl_params.npz"),
-    "colmap": ("**/cameras.bin|**/cameras.txt", "**/images.bin|**/images.txt", "smpl_params.npz"),
+    "colmap": (_MODEL.format("cameras"), _MODEL.format("images"), "smpl_params.npz"),
 }
 _HINT = "It is where the subject table and `datasets` in config.yaml say; resources/README.md says where files go."
 
@@ -38,6 +38,8 @@ def raw_inputs(
         return _four_d_dress(root / source, frames, with_labels)
     if dataset.startswith("thuman2."):
         return _thuman2(root, source, options)
+    if dataset == "four-view":
+        return _four_view(root, source, options)
     return [
         path for pattern in CALIBRATION_AND_POSES[dataset] for path in _matches(root / source, pattern)
     ]
@@ -64,6 +66,14 @@ def _thuman2(root: Path, source: str, options: Mapping) -> list[Path]:
     scan, fit = root / options["scans"] / source, root / options["fits"] / source
     found = [require_file(scan / f"{source}.obj", _HINT), require_file(fit / "smplx_param.pkl", _HINT)]
     return found + sorted(path for path in scan.iterdir() if path.name.startswith("material"))
+
+
+def _four_view(root: Path, source: str, options: Mapping) -> list[Path]:
+    """Calibrations are everybody's; the fit lies beside the images, or with the other fits."""
+    exported = root / options["images"] / source / "smplx_param.pkl"
+    fit = exported if exported.is_file() else root / options["fits"] / source / "smplx_param.pkl"
+    calibrations = _matches(root / options["calibrations"], "thuman_*.json")
+    return [require_file(fit, _HINT), *calibrations]
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:

@@ -1,8 +1,9 @@
 """People's own captures: calibrated images in whatever form, masks beside them, and smpl_params.npz.
 
 What transforms.json and COLMAP folders share: which image is of which camera and frame, in which world, with which mask.
-Options beyond those of `assembly`: names (a NamePattern), masks (folder of masks), poses (the npz's name); scale or
-transform, from the calibration's world to the bodies' metric one; up, the axis of the latter that points up.
+Options beyond those of `assembly`: names (a NamePattern), masks (folder of masks); scale or
+transform, from the calibration's world to the bodies' metric one; up, the axis of the latter that points up. Each may be
+given for each source apart.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from avatarpipe.datasets.assembly import Files, assemble, chosen_rig
 from avatarpipe.datasets.calibration import Calibration
+from avatarpipe.datasets.choices import settled
 from avatarpipe.datasets.formats.posed_image import PosedImage, inside
 from avatarpipe.datasets.image_names import NamePattern, camera_name
 from avatarpipe.datasets.multiview import MultiViewSource, Request
@@ -51,9 +53,10 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
     Raises InputError where a name does not fit the pattern, a camera stands in two places, two images claim one camera
     and frame, bodies are too few, a path leaves the folder, or no image has a mask.
     """
-    folder = replace(folder, masks=request.options.get("masks") or folder.masks)
-    text = request.options.get("names")
-    pattern = NamePattern(text) if text else None
+    request = replace(request, options=settled(request.options, request.source))
+    folder = replace(folder, masks=request.options.get("masks", folder.masks))
+    template = request.options.get("names")
+    pattern = NamePattern(template) if template else None
     times = sorted({image.time for image in images if image.time is not None})
     cameras = _cameras(images, pattern, times, folder)
     if pattern is not None and pattern.tells_both:
@@ -62,11 +65,10 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
         request, _calibration(cameras, request, folder), folder.calibration, list(cameras)
     )
     files = _files([cameras[name] for name in rig.calibration.names], folder)
-    params = inside(folder.path, request.options.get("poses") or NAME, "option poses")
-    source = assemble(request, rig, files, params, FPS, BOUNDARY_RADIUS)
+    source = assemble(request, rig, files, folder.path / NAME, FPS, BOUNDARY_RADIUS)
     if times and "fps" not in request.options:
         source.times = tuple(times[int(frame)] for frame in source.frames)
-    return upright(source, request.options.get("up") or "+y", request.body)
+    return upright(source, request.options.get("up", "+y"), request.body)
 
 
 def _cameras(
@@ -149,7 +151,7 @@ def _add_images_on_disk(cameras: dict[str, _Camera], pattern: NamePattern, folde
 def _calibration(cameras: dict[str, _Camera], request: Request, folder: Folder) -> Calibration:
     """All cameras, in the metric world of the bodies."""
     options = request.options
-    world = similarity(options.get("scale") or 1.0, options.get("transform"))
+    world = similarity(options.get("scale", 1.0), options.get("transform"))
     seen = [camera.seen for camera in cameras.values()]
     return Calibration(
         names=tuple(cameras),

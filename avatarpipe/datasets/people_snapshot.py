@@ -5,12 +5,13 @@ where the poses have none. World and fit are the camera's: y down, metres; they 
 
 The fit is SMPL: its 24 joints become SMPL-X by the rule of body/smpl.py, hands by the option hands. Its shape means nothing to
 SMPL-X: give the SMPL file as the option smpl, from whose joints a shape is found, or the option betas (10 numbers of SMPL-X);
-without either the body has the mean shape. Further options: fps, up, boundary_radius.
+without either the body has the mean shape. Further options: fps, boundary_radius. Each may be given for each source apart.
 """
 
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from avatarpipe.body.smpl import SMPL_REST_PELVIS, shape_of_joints, smpl_to_smpl
 from avatarpipe.datasets import hdf5, video
 from avatarpipe.datasets.arrays import finite, read_dict
 from avatarpipe.datasets.calibration import Calibration
+from avatarpipe.datasets.choices import settled
 from avatarpipe.datasets.frames import frame_name, frame_numbers
 from avatarpipe.datasets.multiview import MultiViewSource, Request, View
 from avatarpipe.datasets.similarity import upright
@@ -47,8 +49,9 @@ _HANDS = ("relaxed", "flat")
 def read(request: Request) -> MultiViewSource:
     """What the recording holds, its video unread; InputError on files that are missing, broken or of different lengths."""
     folder = request.folder("A recording is a folder such as male-3-casual.")
+    request = replace(request, options=settled(request.options, request.source))
     calibration = _read_camera(folder / CAMERA)
-    film = _film(folder)
+    film, smpl = _film(folder), _smpl_file(request)
     poses, count = _read_poses(request, folder)
     _check_masks(folder / MASKS, count, calibration)
     numbers = frame_numbers(request.frames, range(count))
@@ -66,11 +69,12 @@ def read(request: Request) -> MultiViewSource:
             "poses": folder / POSES,
             "masks": folder / MASKS,
             "video": film,
+            **({"smpl": smpl} if smpl else {}),
         },
         boundary_radius=int(request.options.get("boundary_radius", 4)),
         unpack=partial(_unpacked, film, folder / MASKS, numbers),
     )
-    return upright(source, request.options.get("up") or "-y", request.body)
+    return upright(source, "-y", request.body)
 
 
 def _film(folder: Path) -> Path:
@@ -103,7 +107,7 @@ def _read_poses(request: Request, folder: Path) -> tuple[BodyParams, int]:
         trans = hdf5.numbers(file, "trans", (None, 3))
     if len(pose) != len(trans) or not len(pose):
         raise InputError(f"{folder / POSES}: {len(pose)} poses, but {len(trans)} translations.")
-    hands = request.options.get("hands") or "relaxed"
+    hands = request.options.get("hands", "relaxed")
     if hands not in _HANDS:
         raise InputError(f"option hands is {hands!r}: use {' or '.join(_HANDS)}.")
     pelvis, betas = _shape(request, folder)
@@ -114,9 +118,8 @@ def _read_poses(request: Request, folder: Path) -> tuple[BodyParams, int]:
 def _shape(request: Request, folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """(SMPL's rest pelvis (3,), SMPL-X betas (10,) or None)."""
     options, pelvis, betas = request.options, SMPL_REST_PELVIS, None
-    if options.get("smpl"):
-        path = Path(str(options["smpl"]).replace("{gender}", request.gender))
-        joints = rest_joints(path, _smpl_betas(folder))
+    if smpl := _smpl_file(request):
+        joints = rest_joints(smpl, _smpl_betas(folder))
         pelvis, betas = joints[0], shape_of_joints(joints, request.body)
     if options.get("betas") is not None:
         betas = finite(options, "betas", Path("option"), (10,))
@@ -126,6 +129,12 @@ def _shape(request: Request, folder: Path) -> tuple[np.ndarray, np.ndarray | Non
             folder,
         )
     return pelvis, betas
+
+
+def _smpl_file(request: Request) -> Path | None:
+    """The SMPL model of the request's gender, where the option names one."""
+    name = request.options.get("smpl")
+    return Path(name.replace("{gender}", request.gender)) if name else None
 
 
 def _smpl_betas(folder: Path) -> np.ndarray:

@@ -15,7 +15,10 @@ from avatarpipe.datasets import (
     avatarrex,
     colmap,
     fourddress,
+    fourview,
     nerfstudio,
+    people_snapshot,
+    sigman,
     thuman2,
     thuman4,
 )
@@ -35,6 +38,9 @@ READERS: dict[str, Callable[[Request], ScanSource | MultiViewSource]] = {
     "avatarrex": avatarrex.read,
     "thuman4.0": thuman4.read,
     "actorshq": actorshq.read,
+    "people-snapshot": people_snapshot.read,
+    "sigman": sigman.read,
+    "four-view": fourview.read,
     "nerfstudio": nerfstudio.read,
     "colmap": colmap.read,
 }

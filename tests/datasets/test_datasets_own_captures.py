@@ -263,7 +263,8 @@ def test_a_bad_nerfstudio_capture_is_named(tmp_path, fake_body, spoil, said):
         ({"names": "{camera}_{frame}.png"}, "is not of the form"),
         ({"names": "frame.png"}, "use {camera}, {frame}"),
         ({"up": "z"}, "option up"),
-        ({"poses": "../smpl_params.npz"}, "no path inside"),
+        ({"images": "../take/images"}, "no path inside"),
+        ({"masks": "../take/masks"}, "no path inside"),
         ({"test_cameras": ["cam9"]}, "no camera 'cam9'"),
     ],
 )
