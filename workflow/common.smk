@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.layout import Layout
+from avatarpipe.motions.configured import ConfiguredMotions
 from avatarpipe.schemas import read_yaml
 from avatarpipe.sources import code_stamp
 from avatarpipe.subjects import read_subjects
@@ -26,6 +27,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 subjects = layout.subjects
+motions = ConfiguredMotions(config)
 gc.set_threshold(1_000_000)  # planning a thousand subjects makes millions of objects, and nearly all of them stay
 
 
@@ -33,6 +35,7 @@ wildcard_constraints:
     subject=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     gender="NEUTRAL|MALE|FEMALE",
     stage="single|inner|outer",
+    motion=r"[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
 # Jobs run the Python that runs Snakemake, unless a conda environment puts its own in front; they find the package
@@ -69,6 +72,21 @@ image_capture = of_subject(layout.image_capture)
 labelled_capture = of_subject(layout.labelled_capture)
 convert_threads = of_subject(layout.convert_threads)
 stage_settings = layout.stage_settings
+
+
+def motion_option(key):
+    """A function from wildcards to one option of the motion."""
+    return lambda wildcards: motions.option(wildcards.motion, key)
+
+
+def motion_files(wildcards):
+    """What the motion is read from; nothing where it is made here."""
+    return motions.files(wildcards.motion)
+
+
+def motion_body(wildcards):
+    """The body of the motion's gender."""
+    return motions.body_file(wildcards.motion)
 
 
 def guidance_weights(stage):
@@ -108,4 +126,5 @@ def final_outputs():
         *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
         *expand("results/{subject}/layered/export/export.json", subject=layered),
         *layout.untrained_captures(),
+        *expand("results/motions/{motion}.json", motion=config["motions"]),
     ]

@@ -15,17 +15,17 @@ from scipy.spatial.transform import Rotation
 
 from avatarpipe.body.model import Body
 from avatarpipe.errors import InputError
+from avatarpipe.motions.configured import MADE_HERE
 from avatarpipe.motions.motion import Motion
 from avatarpipe.motions.rig import Arm, Foot, Frames, Rig
 
-PREFIX = "procedural:"
 FPS = 30.0
 _STANCE = 0.6  # share of a walking cycle that a foot is on the floor
 
 
 def named(name: str, body: Body | None, fps: float = FPS) -> Motion:
     """The motion of "procedural:NAME" or "procedural:NAME:SEED"; InputError where there is no such name or no body."""
-    kind, _, seed = name.removeprefix(PREFIX).partition(":")
+    kind, _, seed = name.removeprefix(MADE_HERE).partition(":")
     if kind not in MOTIONS or not (seed.isdigit() or not seed):
         raise InputError(
             f"motion {name!r}: use procedural:NAME or procedural:NAME:SEED, NAME one of {', '.join(MOTIONS)}."
@@ -168,10 +168,10 @@ def _dance(rig: Rig, phase: np.ndarray, style: np.ndarray) -> Frames:
         )  # the arm over the free foot comes up in front
         arms[name] = _arm(
             count,
-            26 + 18 * style[3] * up + 4 * sign * slow,
-            -20 + 52 * style[4] * up,
-            84 + 32 * style[5] * up,
-            -22 - 6 * up,
+            18 + 16 * style[3] * up + 4 * sign * slow,
+            -22 + 58 * style[4] * up,
+            76 + 46 * style[5] * up,
+            -12 - 8 * up,
             -3 + 7 * up,
         )
     return Frames(pelvis, hips, spine, neck, feet, arms)

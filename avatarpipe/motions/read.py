@@ -16,6 +16,7 @@ from avatarpipe.motions import (
     threedpw,
     tram,
 )
+from avatarpipe.motions.configured import MADE_HERE
 from avatarpipe.motions.content import Content, peek
 from avatarpipe.motions.motion import Motion
 from avatarpipe.motions.reading import HandStyle, ReadOptions, Up
@@ -45,8 +46,8 @@ def read_motion(
     """
     if format not in FORMATS:
         raise InputError(f"motion format {format!r}: use one of {', '.join(FORMATS)}.")
-    if format == "procedural" or str(path).startswith(procedural.PREFIX):
-        return procedural.named(str(path), body)
+    if format == "procedural" or str(path).startswith(MADE_HERE):
+        return procedural.named(str(path), body, fps or procedural.FPS)
     if Path(path).is_dir():
         path = tram.track_file(Path(path), person)
     content = peek(path)
