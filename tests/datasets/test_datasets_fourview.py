@@ -20,7 +20,7 @@ NUMBER = "0007"
 
 def recording(kind):
     """Cameras all around, so that none of them has the body behind it by mistake."""
-    raw = demo.recording((0,), count=4)
+    raw = demo.recording((0,), count=4, distortion=demo.LENS)
     poses = raw.poses.replaced(transl=0.2 * raw.poses.transl)
     return replace(raw, cameras=replace(raw.cameras, names=VIEWS[kind]), poses=poses)
 

@@ -17,7 +17,7 @@ from avatarpipe.errors import InputError
 
 @pytest.fixture
 def raw():
-    return demo.recording((0,), missed={(0, 2)})
+    return demo.recording((0,), missed={(0, 2)}, distortion=demo.LENS)
 
 
 @pytest.fixture
@@ -45,6 +45,9 @@ def test_round_trip(tmp_path, item, raw, fake_body):
     for camera in (0, 1):
         there = captured.image_path("images", camera, 0).read_bytes()
         assert there == (item / f"rgb_map/{camera:04d}.jpg").read_bytes()
+        image = cv2.imread(str(captured.image_path("images", camera, 0)))[..., ::-1]
+        solid = raw.mask(0, camera) == 255
+        assert np.abs(image.astype(int) - raw.image(0, camera))[solid].mean() < 3
         mask = cv2.imread(str(captured.image_path("masks", camera, 0)), cv2.IMREAD_GRAYSCALE)
         np.testing.assert_array_equal(mask, raw.mask(0, camera))
 

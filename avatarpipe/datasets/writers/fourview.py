@@ -22,7 +22,10 @@ def write(
     scale: what a metre of the recording is in the scan that was rendered. older: in OpenGL axes, and with the fit of the
     scan before it was enlarged.
     """
-    recording = replace(recording, frames=recording.frames[:1], poses=recording.poses[0])
+    straight = np.zeros_like(recording.distortion)  # the layout cannot tell of any other
+    recording = replace(
+        recording, frames=recording.frames[:1], poses=recording.poses[0], distortion=straight
+    )
     folder = root / FOLDERS["images"] / number
     write_pictures(
         recording,

@@ -65,7 +65,11 @@ def _record(cameras: Cameras, index: int) -> dict:
 
 
 def _one_frame(recording: RawRecording) -> RawRecording:
-    return replace(recording, frames=recording.frames[:1], poses=recording.poses[0])
+    """The first frame, without distortion, of which the layout cannot tell."""
+    straight = np.zeros_like(recording.distortion)
+    return replace(
+        recording, frames=recording.frames[:1], poses=recording.poses[0], distortion=straight
+    )
 
 
 def _on_white(recording: RawRecording) -> RawRecording:
