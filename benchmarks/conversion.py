@@ -1,7 +1,7 @@
 """How fast multi-view video becomes a capture here, what that time goes into, and how much memory it takes.
 
     python -m benchmarks.conversion                  # a few minutes
-    python -m benchmarks.conversion --workers 1 --workers 8 --frames 64
+    python -m benchmarks.conversion --workers 1 8 --frames 64
 
 Writes a recording in AvatarReX's raw layout (lenses that distort, 1500 x 2048, JPEG of photograph-like noise), few distinct
 frames of it, the others hard links to them, and converts it: undistorting into JPEG and PNG, and without distortion, when

@@ -112,7 +112,7 @@ class Capture:
         return Views(self.frame_names, self._all_cameras.names, path)
 
     def views(self, split: str | None = None) -> pd.DataFrame:
-        """One row a view that has an image: frame, camera (names), of all cameras or those of a split; by frame, then camera."""
+        """One row a view that has an image: frame, camera (names); of a split or of all; by frame, then camera."""
         table = self._views.table[["frame", "camera"]]
         if split is None:
             return table

@@ -1,4 +1,4 @@
-"""Which camera saw which frame, and in which files: a table where some images are missing, else every camera every frame."""
+"""Which camera saw which frame, and in which files: a table where images are missing, else every camera every frame."""
 
 import os
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Views:
         return self._path.parent / self.table[FILE_COLUMNS[kind]].iat[row]
 
     def first_absent(self, kind: str, folder: Path) -> Path | None:
-        """The first file of {frame}/{camera}.png in `folder` that is not there; files that the table names are trusted to be."""
+        """The first {frame}/{camera}.png in `folder` that is not there; files that the table names are trusted to be."""
         if self.names_files_of(kind):
             return None
         for frame, cameras in self._cameras_by_frame.items():

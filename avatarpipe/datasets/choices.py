@@ -1,4 +1,4 @@
-"""What a dataset's options choose: cameras by name or position, frames to leave out; for all recordings or for each its own."""
+"""What a dataset's options choose: cameras by name or position, frames; for all recordings or for each its own."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

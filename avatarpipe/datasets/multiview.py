@@ -31,7 +31,9 @@ from avatarpipe.provenance import code_version
 from avatarpipe.terminal import bar_console
 
 log = logging.getLogger(__name__)
-UNPACKED = ".unpacked"  # in the draft: what a video is unpacked into; begins with a dot, so not published
+UNPACKED = (
+    ".unpacked"  # in the draft: what a video is unpacked into; begins with a dot, so not published
+)
 _MOST_BAD = 20  # bad views after which the rest is not tried
 
 
@@ -47,7 +49,7 @@ class Request:
     options: Mapping = field(default_factory=dict)  # the dataset's section of the config
 
     def folder(self, hint: str = "") -> Path:
-        """root/source. InputError where the source leaves the root or is no folder; `hint` says what a source looks like."""
+        """root/source. InputError where the source leaves the root or is no folder; `hint` says what it looks like."""
         for part in self.source.split("/"):
             check_name(part, f"source {self.source!r}: part")
         folder = Path(self.root).joinpath(*self.source.split("/"))
@@ -84,17 +86,14 @@ class MultiViewSource:
     views: list[View]  # at most F * C; absent ones are listed in `missing`
     missing: list[tuple[str, str, str]]  # (frame name, camera name, reason)
     test_cameras: tuple[str, ...] = ()  # names of held-out cameras
-    inputs: dict[str, Path] = field(
-        default_factory=dict
-    )  # calibration, poses: hashed into provenance
-    sizes: np.ndarray | None = (
-        None  # (C, 2) width, height of each camera's own images; None: that of `cameras`
-    )
+    # Calibration, poses: hashed into provenance.
+    inputs: dict[str, Path] = field(default_factory=dict)
+    # (C, 2) width, height of each camera's own images; None: that of `cameras`.
+    sizes: np.ndarray | None = None
     boundary_radius: int = 4  # pixels around the silhouette's edge to be left out of comparisons
     premultiplied: bool = False  # the images are already on black where the mask is 0
-    unpack: Callable[[Path], list[View]] | None = (
-        None  # of recordings that are no image files: puts them into a folder, once, and returns the views
-    )
+    # Of recordings that are no image files: puts them into a folder, once, and returns the views.
+    unpack: Callable[[Path], list[View]] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,24 +132,19 @@ def convert_views(
     if source.unpack is not None:
         source = replace(source, views=source.unpack(draft / UNPACKED))
     _check_source(source, policy)
-    jobs, known = view_jobs(source, image_format), Journal(draft)
-    skipped, bad, rows = list(source.missing), [], []
-    with known as journal:
+    jobs, outcome = view_jobs(source, image_format), _Outcome(list(source.missing))
+    with Journal(draft) as journal:
         work = partial(_converted, draft=draft, journal=journal)
         for job, result in _tracked(in_parallel(work, jobs, workers), len(source.views)):
+            outcome.add(job, result, policy)
             if isinstance(result, Finished):
                 journal.add(result)
-                rows.append({"frame": result.frame, "camera": result.camera, **result.files})
-            elif isinstance(result, EmptyMask) and policy.empty_masks == "skip":
-                skipped.append((job.frame, job.camera, "the mask is empty"))
-            else:
-                bad.append(str(result))
-                if len(bad) > _MOST_BAD:
-                    break
-    _write_missing(draft, skipped)
-    _refuse(bad, len(source.views))
-    _sweep(draft, rows)
-    return pd.DataFrame(rows).sort_values(["frame", "camera"], ignore_index=True)
+            if len(outcome.bad) > _MOST_BAD:
+                break
+    _write_missing(draft, outcome.missing)
+    outcome.check(len(source.views))
+    _sweep(draft, outcome.rows)
+    return pd.DataFrame(outcome.rows).sort_values(["frame", "camera"], ignore_index=True)
 
 
 def write_source(
@@ -160,7 +154,7 @@ def write_source(
     image_format: str = "png",
     policy: Policy = Policy(),
 ) -> dict:
-    """All of a source, converted into `draft`: returns what `Manifest(subject, gender, provenance, **entries)` needs."""
+    """All of a source, converted into `draft`: what `Manifest(subject, gender, provenance, **entries)` needs."""
     table = convert_views(source, draft, workers, image_format, policy)
     return {
         **write_frames(draft, source.poses, source.frames, source.times),
@@ -229,13 +223,36 @@ def _check_source(source: MultiViewSource, policy: Policy) -> None:
         )
 
 
-def _refuse(bad: list[str], count: int) -> None:
-    if len(bad) == 1:
-        raise InputError(bad[0])
-    if bad:
-        number = f"more than {_MOST_BAD}" if len(bad) > _MOST_BAD else str(len(bad))
-        listed = "\n".join(bad[:5])
-        raise InputError(f"{number} of {count} views cannot be used, the first of them:\n{listed}")
+@dataclass
+class _Outcome:
+    """What became of the views."""
+
+    missing: list[tuple[str, str, str]]
+    rows: list[dict[str, str]] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+    def add(self, job: ViewJob, result: Finished | InputError, policy: Policy) -> None:
+        if isinstance(result, Finished):
+            self.rows.append({"frame": result.frame, "camera": result.camera, **result.files})
+        elif isinstance(result, EmptyMask) and policy.empty_masks == "skip":
+            self.missing.append((job.frame, job.camera, "the mask is empty"))
+        else:
+            self.bad.append(str(result))
+
+    def check(self, count: int) -> None:
+        """InputError where any of the `count` views is bad, or none is left."""
+        if len(self.bad) == 1:
+            raise InputError(self.bad[0])
+        if self.bad:
+            number = f"more than {_MOST_BAD}" if len(self.bad) > _MOST_BAD else str(len(self.bad))
+            listed = "\n".join(self.bad[:5])
+            raise InputError(
+                f"{number} of {count} views cannot be used, the first of them:\n{listed}"
+            )
+        if not self.rows:
+            raise InputError(
+                f"all {count} masks are empty: no value above the middle. Fetch the masks again."
+            )
 
 
 def _write_missing(draft: Path, missing: list[tuple[str, str, str]]) -> None:

@@ -184,6 +184,13 @@ def test_empty_masks(source, draft):
     assert len(table) == 3 and "the mask is empty" in (draft / "missing.csv").read_text()
 
 
+def test_nothing_but_empty_masks(source, draft):
+    for view in source.views:
+        cv2.imwrite(str(view.mask), np.zeros(read(view.mask).shape, np.uint8))
+    with pytest.raises(InputError, match="all 4 masks are empty"):
+        convert_views(source, draft, policy=Policy(empty_masks="skip"))
+
+
 def test_policies_are_read_from_options():
     assert Policy.of({"fps": 3}) == Policy("skip", "fail")
     assert Policy.of({"missing": "fail", "empty_masks": "skip"}) == Policy("fail", "skip")
