@@ -1,5 +1,12 @@
 """Motions of the configuration: made on the way to everything else, or stopped before anything runs."""
 
+import pytest
+from workflow_project import ROOT
+
+from avatarpipe.config import resolve_config
+from avatarpipe.errors import InputError
+from avatarpipe.schemas import read_yaml
+
 
 def with_motions(project, text: str):
     project.edit("config/config.yaml", "\nseed: 0", f"\nmotions: {text}\nseed: 0")
@@ -26,7 +33,23 @@ def test_bad_motions_stop_before_anything_runs(project):
     with_motions(project, "{x: {file: gone.npy}}")
     output = project.run(succeeds=False)
     assert "gone.npy: no such file. `motions.x` in config.yaml names it" in output
-    project.edit("config/config.yaml", "{x: {file: gone.npy}}", "{x: {fil: gone.npy}}")
-    assert "motions.x: unknown key 'fil'; did you mean 'file'?" in project.run(succeeds=False)
-    project.edit("config/config.yaml", "{x: {fil: gone.npy}}", "{../x: procedural:walk}")
-    assert "'../x' does not match" in project.run(succeeds=False)
+
+
+@pytest.mark.parametrize(
+    ("motions", "says"),
+    [
+        (
+            {"x": {"file": "a", "frmes": ":3"}},
+            r"motions\.x: unknown key 'frmes'; did you mean 'frames'\?",
+        ),
+        ({"x": {"format": "amass"}}, r"motions\.x: 'file' is a required property"),
+        ({"x": {"file": "a", "up": "x"}}, r"motions\.x\.up: 'x' is not one of"),
+        ({"x": 3}, r"motions\.x: 3 is not of type 'string', 'object'"),
+        ({"../x": "procedural:walk"}, r"motions: '\.\./x' does not match"),
+        ("procedural:walk", r"motions: 'procedural:walk' is not of type 'object'"),
+    ],
+)
+def test_a_bad_section_is_named(motions, says):
+    schema = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    with pytest.raises(InputError, match=says):
+        resolve_config({"motions": motions}, ROOT / "config/presets", schema)
