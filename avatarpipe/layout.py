@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from avatarpipe.datasets.choices import of_source
 from avatarpipe.datasets.inputs import raw_inputs
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
@@ -19,7 +20,7 @@ SYNTHESIZED_BY = {"synthetic": "synthesize", "synthetic-video": "synthesize_vide
 MANY_THREADS = 64  # Snakemake grants as many as it has
 SYNTHETIC_SOURCE = "synthetic/Inner/Take1"
 TIMED_JOBS = (
-    "convert", "normalize", "render", "segment", "train_single", "extract_mesh-single", "train_inner",
+    "convert", "normalize", "render", "align", "segment", "train_single", "extract_mesh-single", "train_inner",
     "train_outer", "extract_mesh-outer", "evaluate", "pictures",
 )  # fmt: skip
 
@@ -52,6 +53,18 @@ class Layout:
             Path(self.config["bodies"], name),
             "`bodies` in config.yaml names its folder; resources/README.md says how to get it.",
         )
+
+    def other_bodies(self, subject: str) -> list[Path]:
+        """The licensed body models of other genders, where they are; free bodies are only met by subjects made with them."""
+        if self.config["bodies"] == "free":
+            return []
+        own = Path(self.body_file(subject))
+        files = [own.with_name(f"SMPLX_{gender}.npz") for gender in ("NEUTRAL", "FEMALE", "MALE")]
+        return [file for file in files if file != own and file.is_file()]
+
+    def alignment_tolerance(self) -> str:
+        """What the alignment check lets pass, as the JSON that its step takes."""
+        return json.dumps(self.config["align"]["tolerance"], sort_keys=True)
 
     def made_by(self, subject: str) -> str | None:
         """The step that makes the subject, or None where it was captured."""
@@ -86,9 +99,10 @@ class Layout:
             raise InputError(f"{error} Subject {subject!r} of {self.config['subjects']} needs it.") from None
 
     def dataset_options(self, subject: str) -> str:
-        """How the subject's dataset is read, as the JSON that the convert step takes."""
+        """How the subject's recording is read, as the JSON that the convert step takes; what others need is left out."""
         section = self.config["datasets"].get(self.cell(subject, "dataset"), {})
-        options = {name: value for name, value in section.items() if name != "root"}
+        source = self.cell(subject, "source")
+        options = {name: of_source(section, name, source, None) for name in section if name != "root"}
         return json.dumps(options, sort_keys=True)
 
     def convert_threads(self, subject: str) -> int:

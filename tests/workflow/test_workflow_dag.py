@@ -4,7 +4,7 @@ import pytest
 from workflow_project import new_project, planned_rules
 
 ONE_SUBJECT = {
-    "body", "synthesize", "convert", "normalize", "render", "segment", "train_single", "extract_mesh",
+    "body", "synthesize", "convert", "normalize", "render", "align", "segment", "train_single", "extract_mesh",
     "train_inner", "train_outer", "export", "evaluate", "pictures", "collect",
 }  # fmt: skip
 
@@ -99,3 +99,22 @@ def test_hostile_table_cells_never_reach_a_shell(tmp_path):
     project = new_project(tmp_path, "$(touch${IFS}owned) synthetic 1 male")
     assert "column 'subject'" in project.run(succeeds=False)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_subject_without_labels_ends_as_a_capture_or_needs_a_network(tmp_path):
+    project = new_project(tmp_path, "dora thuman2.0 0525 male")
+    for name in ("THuman2.0_Release/0525/0525.obj", "THuman2.0_Smpl_X_Paras/0525/smplx_param.pkl"):
+        (tmp_path / "resources/thuman2.0" / name).parent.mkdir(parents=True)
+        (tmp_path / "resources/thuman2.0" / name).touch()
+    output = project.run("--dry-run", succeeds=False)
+    assert "dora: thuman2.0 has no labels to train layers by" in output and "sapiens" in output
+    header, row = "subject dataset source gender methods".split(), "dora thuman2.0 0525 male none".split()
+    (tmp_path / "config/subjects.tsv").write_text("\t".join(header) + "\n" + "\t".join(row) + "\n")
+    assert project.planned() - {"align"} == {"body", "convert", "normalize", "render"}
+
+
+def test_a_video_is_made_and_converted(tmp_path):
+    header, row = "subject dataset source gender frames methods".split(), "vera synthetic-video 3 female all none".split()
+    project = new_project(tmp_path, "vera synthetic 3 female")
+    (tmp_path / "config/subjects.tsv").write_text("\t".join(header) + "\n" + "\t".join(row) + "\n")
+    assert project.planned() - {"align"} == {"body", "synthesize_video", "convert", "normalize"}

@@ -1,0 +1,143 @@
+"""What the workflow looks up of a subject, without Snakemake."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from avatarpipe.config import resolve_config
+from avatarpipe.errors import InputError
+from avatarpipe.layout import LABELLED, SCANNED, SYNTHESIZED_BY, Layout
+from avatarpipe.schemas import read_yaml
+from avatarpipe.steps.convert import READERS
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {name: read_yaml(ROOT / f"workflow/schemas/{name}.schema.yaml") for name in ("config", "subjects")}
+DRESS = "00122/Inner/Take8"
+RAW_FILES = {
+    "4d-dress": (DRESS, [f"{DRESS}/{name}" for name in (
+        "basic_info.pkl", "Meshes_pkl/mesh-f00000.pkl", "Meshes_pkl/atlas-f00000.pkl", "SMPLX/mesh-f00000_smplx.pkl",
+        "Semantic/labels/label-f00000.pkl",
+    )]),
+    "thuman2.0": ("0525", [
+        "THuman2.0_Release/0525/0525.obj", "THuman2.0_Smpl_X_Paras/0525/smplx_param.pkl", "THuman2.0_Release/0525/material0.mtl",
+    ]),
+    "thuman2.1": ("2445", ["THuman2.1_Release/2445/2445.obj", "THuman2.1_Smpl_X_Paras/2445/smplx_param.pkl"]),
+    "avatarrex": ("zzr", ["zzr/calibration_full.json", "zzr/smpl_params.npz", "zzr/missing_img_files.txt"]),
+    "thuman4.0": ("subject00", ["subject00/calibration.json", "subject00/smpl_params.npz"]),
+    "actorshq": ("Actor01/Sequence1", ["Actor01/Sequence1/4x/calibration.csv", "Actor01/Sequence1/smpl_params.npz"]),
+    "people-snapshot": ("male-3-casual", [f"male-3-casual/{name}" for name in (
+        "camera.pkl", "masks.hdf5", "reconstructed_poses.hdf5", "male-3-casual.mp4",
+    )]),
+    "sigman": ("item7", ["item7/camera_full_calibration.json", "item7/smplx.npz"]),
+    "four-view": ("0001", ["processed/0001/smplx_param.pkl", "THuman_cameras/thuman_front.json"]),
+    "nerfstudio": ("me", ["me/transforms.json", "me/smpl_params.npz"]),
+    "colmap": ("me", ["me/sparse/0/cameras.bin", "me/sparse/0/images.bin", "me/smpl_params.npz"]),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def layout(dataset: str, source: str, frames: str = "0", methods: str = "layered", **config) -> Layout:
+    """A layout with one subject, dora."""
+    row = {
+        "subject": "dora", "dataset": dataset, "source": source, "gender": "male", "frames": frames, "methods": methods,
+    }  # fmt: skip
+    table = pd.DataFrame([row], dtype=str).set_index("subject", drop=False)
+    given = {"preset": "tiny", "subjects": "subjects.tsv"} | config
+    return Layout(resolve_config(given, ROOT / "config/presets", SCHEMAS["config"]), table)
+
+
+def touch(dataset: str, *names: str) -> list[Path]:
+    paths = [Path("resources", dataset, name) for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return paths
+
+
+def test_every_dataset_of_the_table_can_be_read_and_configured():
+    offered = set(SCHEMAS["subjects"]["properties"]["dataset"]["enum"])
+    assert offered == set(READERS) | {"synthetic-video"}
+    assert offered - set(SYNTHESIZED_BY) == set(SCHEMAS["config"]["properties"]["datasets"]["properties"])
+    assert offered - set(SYNTHESIZED_BY) == set(RAW_FILES)
+    assert LABELLED < SCANNED < offered
+
+
+@pytest.mark.parametrize("dataset", RAW_FILES)
+def test_calibration_poses_and_scans_are_inputs(dataset):
+    source, names = RAW_FILES[dataset]
+    paths = touch(dataset, *names)
+    assert sorted(map(Path, layout(dataset, source).raw_files("dora"))) == sorted(paths)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "missing"),
+    [(dataset, name) for dataset, (_, names) in RAW_FILES.items() for name in names[:2]],
+)
+def test_a_missing_file_is_named_with_its_subject(dataset, missing):
+    source, names = RAW_FILES[dataset]
+    touch(dataset, *(name for name in names if name != missing))
+    with pytest.raises(InputError, match=r"no such f.*resources/README\.md.*'dora' of subjects\.tsv"):
+        layout(dataset, source).raw_files("dora")
+
+
+def test_a_missing_folder_is_named():
+    with pytest.raises(InputError, match=r"elsewhere/zzr: no such folder"):
+        layout("avatarrex", "zzr", datasets={"avatarrex": {"root": "elsewhere"}}).raw_files("dora")
+
+
+def test_a_range_of_scans_names_the_frame_that_is_missing():
+    touch("4d-dress", *(f"{DRESS}/{name}" for name in (
+        "basic_info.pkl", "SMPLX/mesh-f00011_smplx.pkl", "SMPLX/mesh-f00012_smplx.pkl",
+    )))  # fmt: skip
+    with pytest.raises(InputError, match=r"frames '11-13': 13 is not there; .* 2 frames \(11 to 12\)"):
+        layout("4d-dress", DRESS, "11-13").raw_files("dora")
+
+
+def test_all_frames_of_scans_are_inputs_and_labels_only_where_they_are_read():
+    kinds = ("Meshes_pkl/mesh-f{}.pkl", "Meshes_pkl/atlas-f{}.pkl", "SMPLX/mesh-f{}_smplx.pkl")
+    names = [kind.format(number) for number in ("00011", "00012") for kind in kinds]
+    paths = touch("4d-dress", *(f"{DRESS}/{name}" for name in ("basic_info.pkl", *names)))
+    by_network = {"provider": "sapiens"}
+    found = layout("4d-dress", DRESS, "all", segmentation=by_network).raw_files("dora")
+    assert sorted(found) == sorted(paths)
+    with pytest.raises(InputError, match=r"label-f00011\.pkl: no such file"):
+        layout("4d-dress", DRESS, "all").raw_files("dora")
+
+
+def test_options_reach_the_step_without_those_of_other_recordings():
+    section = {"test_cameras": {"zzr": [7], "lbn1": [8]}, "root": "elsewhere"}
+    found = json.loads(layout("avatarrex", "zzr", datasets={"avatarrex": section}).dataset_options("dora"))
+    assert found["test_cameras"] == [7] and found["missing"] == "skip" and "root" not in found
+    assert layout("synthetic", "7").dataset_options("dora") == "{}"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "capture"), [("4d-dress", "render"), ("thuman2.0", "render"), ("colmap", "normalize"), ("synthetic", "render")]
+)  # fmt: skip
+def test_images_are_rendered_or_were_taken(dataset, capture):
+    assert layout(dataset, "0001").image_capture("dora") == f"results/dora/{capture}/capture.json"
+
+
+def test_labels_are_copied_only_where_scans_have_them():
+    assert layout("4d-dress", DRESS).labelled_capture("dora") == "results/dora/render/capture.json"
+    with pytest.raises(InputError, match=r"dora: avatarrex has no labels.*sapiens"):
+        layout("avatarrex", "zzr").labelled_capture("dora")
+
+
+def test_jobs_that_are_timed_are_those_that_run():
+    assert "dora/render" in layout("synthetic", "7").timed_jobs()
+    assert "dora/render" not in layout("avatarrex", "zzr").timed_jobs()
+    untrained = layout("avatarrex", "zzr", methods="none")
+    assert untrained.timed_jobs() == [] and untrained.layered() == []
+    assert untrained.untrained_captures() == ["results/dora/normalize/capture.json"]
+
+
+def test_an_unknown_subject_is_named():
+    with pytest.raises(InputError, match=r"emma: no such subject in subjects\.tsv"):
+        layout("synthetic", "7").cell("emma", "source")
