@@ -19,6 +19,7 @@ from avatarpipe.synthetic.moving import MovingPerson, Posed
 from avatarpipe.synthetic.person import Detail, dressed
 from avatarpipe.synthetic.rig import Rig, rigged
 from avatarpipe.synthetic.sheets import smoothing
+from avatarpipe.synthetic.touch import limb_shares
 from avatarpipe.synthetic.traits import Traits
 
 ORDER = ("body", "shoes", "lower", "upper", "hair")
@@ -50,7 +51,7 @@ class Cast:
         """All as one npz of plain arrays."""
         arrays = {f"rig_{n}_{k}": v for n, rig in self.person.rigs.items() for k, v in rig.arrays().items()}  # fmt: skip
         arrays |= {f"used_{name}": ids for name, ids in self.used.items()}
-        arrays |= {"body_faces": self.person.body_faces, "rest_joints": self.person.rest_joints}
+        arrays |= {name: getattr(self.person, name) for name in _PERSON}
         arrays |= {f"mesh_{k}": getattr(self.mesh, k) for k in _MESH}
         with atomic_file(path) as temporary:
             np.savez(temporary, sheltered=self.sheltered, **arrays)
@@ -67,11 +68,12 @@ class Cast:
                 {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             )
         mesh = Mesh(**{k: arrays[f"mesh_{k}"] for k in _MESH})
-        person = MovingPerson(rigs, arrays["body_faces"], arrays["rest_joints"])
+        person = MovingPerson(rigs, *(arrays[name] for name in _PERSON))
         used = {name: arrays[f"used_{name}"] for name in ORDER}
         return Cast(person, used, mesh, arrays["sheltered"])
 
 
+_PERSON = ("body_faces", "body_rest", "body_limbs", "rest_joints")
 _MESH = ("vertices", "faces", "uvs", "texture", "vertex_labels")
 
 
@@ -86,7 +88,10 @@ def make_cast(body: Body, traits: Traits, detail: Detail) -> tuple[Cast, BodyPar
     mesh, _ = baked(parts, detail.texture, detail.supersample)
     used = {name: np.unique(part.faces) for name, part in zip(ORDER, parts, strict=True)}
     sheltered = [_inner(layers[name])[used[name]] for name in ORDER]
-    person = MovingPerson(rigs, body.faces, figure.rest_joints)
+    weights = body.lbs_weights.double().numpy()
+    limbs = limb_shares(np.arange(weights.shape[1])[None], weights)
+    rest = body.shaped(params)[0].double().numpy()
+    person = MovingPerson(rigs, body.faces, rest, limbs, figure.rest_joints)
     return Cast(person, used, mesh, np.concatenate(sheltered)), params
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
 
 from avatarpipe.body.model import JOINT_NAMES, Body, BodyParams
@@ -106,7 +106,7 @@ def motion(
     visits = max(2, int(np.ceil((count - 1) / fps / pace - 1e-9)) + 1)
     chosen = [keys[order[k % len(order)]] for k in range(visits)]
     times = np.arange(count) / fps
-    curves = CubicSpline(pace * np.arange(visits), _knots(chosen, rng), axis=0)(times)
+    curves = PchipInterpolator(pace * np.arange(visits), _knots(chosen, rng), axis=0)(times)
     rest = body.joints(BodyParams.zeros().replaced(betas=_tensor(betas[None])))[0, :55].numpy()
     hands = rng.normal(0.0, 0.25, (2, HAND_COMPONENTS))
     poses = [_pose(body, rest, curve) for curve in curves]
@@ -134,6 +134,7 @@ def _pose(body: Body, rest: np.ndarray, curve: np.ndarray) -> np.ndarray:
     names = [f"{side}_{limb}" for limb in _LIMBS for side in ("left", "right")]
     vectors = curve[:24].reshape(8, 3)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[2:4] = _bent_at_most(vectors[:2], vectors[2:4])
     twist, lean, side = np.radians(curve[24:27])
     bend = Rotation.from_euler("yxz", [twist, lean, side])
     turn, nod = np.radians(curve[27:29])
@@ -146,7 +147,7 @@ def _pose(body: Body, rest: np.ndarray, curve: np.ndarray) -> np.ndarray:
         level = local[f"{side}_ankle"].as_rotvec() * smoothstep(-shin[1], 0.55, 0.92)
         local[f"{side}_ankle"] = Rotation.from_rotvec(level)
     looking = Rotation.from_euler(
-        "yxz", [turn - 1.2 * twist, nod - 1.2 * lean, -0.8 * side_angle(curve)]
+        "yxz", [turn - 1.2 * twist, nod - 1.2 * lean, -0.8 * _side_angle(curve)]
     )
     half = Rotation.from_rotvec(0.5 * looking.as_rotvec())
     local |= {"neck": half, "head": half}
@@ -157,7 +158,17 @@ def _pose(body: Body, rest: np.ndarray, curve: np.ndarray) -> np.ndarray:
     return pose
 
 
-def side_angle(curve: np.ndarray) -> float:
+def _bent_at_most(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """(2, 3) unit forearms, bent from the upper arms by less than 115 degrees: the skinning of bodies folds up beyond."""
+    along = np.einsum("ni,ni->n", upper, lower)
+    angle = np.degrees(np.arccos(np.clip(along, -1.0, 1.0)))
+    softer = np.radians(np.where(angle > 95.0, 95.0 + 20.0 * np.tanh((angle - 95.0) / 20.0), angle))
+    across = lower - along[:, None] * upper
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
+    return np.cos(softer)[:, None] * upper + np.sin(softer)[:, None] * across
+
+
+def _side_angle(curve: np.ndarray) -> float:
     """Radians that each spine joint leans sideways."""
     return float(np.radians(curve[26]))
 

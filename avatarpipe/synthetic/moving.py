@@ -11,13 +11,12 @@ import igl
 import numpy as np
 import scipy.sparse as sparse
 
-from avatarpipe.mesh.closest import closest_points
-from avatarpipe.synthetic.cloth import CLEARANCE
 from avatarpipe.synthetic.figure import JOINT
 from avatarpipe.synthetic.materials import FEATURES
 from avatarpipe.synthetic.noise import smoothstep
 from avatarpipe.synthetic.rig import THICKNESS, Rig, blended
 from avatarpipe.synthetic.sheets import boundary_edges, smoothing
+from avatarpipe.synthetic.touch import Surface
 
 DOWN = np.array([0.0, -1.0, 0.0])
 _SAG = 0.9  # share of the looseness by which cloth follows a change of gravity
@@ -25,7 +24,6 @@ _FOLD_LIMIT = 0.015  # metres
 _STRAIN_STEPS = 6  # over which strain is smoothed along the cloth
 _SPREAD_STEPS = 5  # over which a push out of the body spreads
 _WIDTH = 0.05  # metres between folds, in the height of a fold for a given compression
-_REACH = 0.06  # metres: what lies deeper is not recognised as inside
 
 
 @dataclass
@@ -39,10 +37,12 @@ class Posed:
 
 @dataclass
 class MovingPerson:
-    """rigs: shoes, lower, upper, hair. body_faces: (F, 3) of the body file; the skin is one Loop subdivision finer."""
+    """rigs: shoes, lower, upper, hair. The skin is one Loop subdivision finer than the body file, of B vertices."""
 
     rigs: dict[str, Rig]
-    body_faces: np.ndarray
+    body_faces: np.ndarray  # (F, 3)
+    body_rest: np.ndarray  # (B, 3)
+    body_limbs: np.ndarray  # (B, len(LIMBS)) shares of the weights
     rest_joints: np.ndarray  # (55, 3)
 
     def layers(self, posed: Posed, free: bool = False) -> dict[str, np.ndarray]:
@@ -51,7 +51,8 @@ class MovingPerson:
         free: only skinned, without anything that makes cloth of it.
         """
         skin, skin_faces = igl.loop(np.asarray(posed.skin, np.float64), self.body_faces, 1)
-        out, covered = {"body": skin}, [_Surface.of(skin, skin_faces, np.zeros(len(skin)))]
+        coarse = Surface.of(posed.skin, self.body_faces, self.body_rest, self.body_limbs)
+        out, covered = {"body": skin}, [Surface.of(skin, skin_faces, *self._fine)]
         features = self.features(posed.transforms)
         for name in ("shoes", "lower", "upper", "hair"):
             cloth = self._cloth[name]
@@ -59,11 +60,21 @@ class MovingPerson:
             if not free and name != "shoes":
                 vertices = cloth.folded(vertices, turns)
                 for surface in covered:
-                    vertices = cloth.pushed(vertices, surface)
+                    vertices = cloth.pushed(vertices, surface, coarse)
             if name in ("shoes", "lower", "upper"):
-                covered = [covered[0], _Surface.of(vertices, cloth.faces, cloth.rim)]
+                worn = Surface.of(
+                    vertices, cloth.faces, cloth.rig.x_rest, cloth.rig.limbs, cloth.rim
+                )
+                covered = [covered[0], worn]
             out[name] = cloth.with_inner(vertices)
         return out
+
+    @cached_property
+    def _fine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rest positions and limbs of the finer skin."""
+        columns = np.column_stack([self.body_rest, self.body_limbs])
+        fine, _ = igl.loop(columns, self.body_faces, 1)
+        return np.ascontiguousarray(fine[:, :3]), np.ascontiguousarray(fine[:, 3:])
 
     @cached_property
     def _cloth(self) -> dict[str, "_Cloth"]:
@@ -84,21 +95,6 @@ class MovingPerson:
             up = turns[JOINT["spine3"]].T @ turns[shoulder] @ (bone / np.linalg.norm(bone))
             bent.append(float(smoothstep(up[1], -0.75, 0.9)))
         return np.array(bent)
-
-
-@dataclass
-class _Surface:
-    """What cloth lies on."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
-    normals: np.ndarray  # (V, 3) unit
-    rim: np.ndarray  # (V,) 1 at open edges
-
-    @staticmethod
-    def of(vertices: np.ndarray, faces: np.ndarray, rim: np.ndarray) -> "_Surface":
-        normals = np.nan_to_num(igl.per_vertex_normals(vertices, faces))
-        return _Surface(vertices, faces, normals, rim)
 
 
 class _Cloth:
@@ -164,21 +160,24 @@ class _Cloth:
         heights = material.fold * gain + fresh
         return _FOLD_LIMIT * np.tanh(heights / _FOLD_LIMIT) * (0.25 + 0.75 * material.freedom)
 
-    def pushed(self, vertices: np.ndarray, surface: "_Surface") -> np.ndarray:
-        """Out of a surface to CLEARANCE above it, the neighbourhood following."""
-        points, ids, weights, distances = closest_points(vertices, surface.vertices, surface.faces)
-        corners = surface.faces[ids]
-        normal = np.einsum("nk,nkc->nc", weights, surface.normals[corners])
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        lift = np.einsum("ni,ni->n", vertices - points, normal)
-        beside = (weights * surface.rim[corners]).sum(axis=1) > 0.4  # over an open edge
-        near = (distances < _REACH) & ((np.abs(lift) > 0.7 * distances) | (distances < CLEARANCE))
-        missing = np.where(near & ~beside, np.maximum(CLEARANCE - lift, 0.0), 0.0)
-        spread = missing[:, None] * normal
+    def pushed(self, vertices: np.ndarray, surface: Surface, skin: Surface) -> np.ndarray:
+        """Out of a surface to CLEARANCE above it, the neighbourhood following.
+
+        Where the closest part of the surface belongs to another limb, as in the crook of an arm, cloth only keeps off the
+        skin (the body file's) that it is bound to: which of the two is nearer would change from frame to frame.
+        """
+        rig = self.rig
+        push, same = surface.push(vertices, rig.x_rest, rig.limbs, rig.is_split)
+        if (same < 1.0).any():
+            own = skin.push_from(vertices, rig.corners, rig.barycentric)
+            push = same[:, None] * push + (1.0 - same)[:, None] * own
+        spread = push
         for _ in range(_SPREAD_STEPS):
             spread = self.smooth @ spread
-        gained = np.einsum("ni,ni->n", spread, normal)
-        return vertices + spread + np.maximum(missing - gained, 0.0)[:, None] * normal
+        length = np.linalg.norm(push, axis=1)
+        direction = push / np.maximum(length, 1e-12)[:, None]
+        gained = np.einsum("ni,ni->n", spread, direction)
+        return vertices + spread + np.maximum(length - gained, 0.0)[:, None] * direction
 
     def with_inner(self, vertices: np.ndarray) -> np.ndarray:
         """Cloth with the inner sheet below."""

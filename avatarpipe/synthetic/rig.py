@@ -1,6 +1,7 @@
 """Layers bound to the body so that they can follow it: weights, positions at rest, and what each piece of cloth may do."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from avatarpipe.synthetic.layer import Layer
 from avatarpipe.synthetic.materials import Material, material_of
 from avatarpipe.synthetic.noise import smoothstep
 from avatarpipe.synthetic.sheets import smoothing
+from avatarpipe.synthetic.touch import limb_shares
 
 BONES = 6  # that move one vertex; lesser ones are left out
 THICKNESS = 0.0022  # metres of a garment's cloth
@@ -29,6 +31,7 @@ class Rig:
     label: int
     faces: np.ndarray  # (F, 3) of the whole layer; ids from V on are the inner sheet, V + i under i
     is_cloth: bool  # has an inner sheet, wrinkles and slides
+    is_skirt: bool
     x_rest: np.ndarray  # (V, 3)
     bones: np.ndarray  # (V, BONES) int64
     weights: np.ndarray  # (V, BONES), rows sum to 1
@@ -37,6 +40,16 @@ class Rig:
     barycentric: np.ndarray  # (V, 3)
     loose: np.ndarray  # (V,) metres that cloth or hair may sag
     material: Material
+
+    @cached_property
+    def limbs(self) -> np.ndarray:
+        """(V, len(LIMBS)) shares of the weights."""
+        return limb_shares(self.bones, self.weights)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether each leg has its own tube."""
+        return self.name == "lower" and not self.is_skirt
 
     @property
     def outer(self) -> np.ndarray:
@@ -55,7 +68,7 @@ class Rig:
         own |= {"name": str(own["name"]), "label": int(own["label"])}
         prefix = "material_"
         rest = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        own["is_cloth"] = bool(own["is_cloth"])
+        own |= {name: bool(own[name]) for name in ("is_cloth", "is_skirt")}
         return Rig(**own, material=Material(**rest))
 
 
@@ -74,7 +87,7 @@ def rigged(body: Body, params: BodyParams, figure: Figure, layer: Layer) -> Rig:
     inverse = np.linalg.inv(matrices)
     x_rest = np.einsum("nij,nj->ni", inverse[:, :3, :3], vertices) + inverse[:, :3, 3]
     return Rig(
-        layer.name, int(layer.label), layer.faces, cloth, x_rest, bones, weights,
+        layer.name, int(layer.label), layer.faces, cloth, layer.kind == "skirt", x_rest, bones, weights,
         inverse[:, :3, :3], corners, barycentric, _looseness(figure, layer, vertices, faces),
         material_of(figure, layer, vertices, faces, matrices[:, :3, :3]),
     )  # fmt: skip
