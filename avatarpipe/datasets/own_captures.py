@@ -6,6 +6,7 @@ transform, from the calibration's world to the bodies' metric one; up, the axis 
 given for each source apart.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -18,13 +19,15 @@ from avatarpipe.datasets.choices import settled
 from avatarpipe.datasets.formats.posed_image import PosedImage, inside
 from avatarpipe.datasets.image_names import NamePattern, camera_name
 from avatarpipe.datasets.multiview import MultiViewSource, Request
-from avatarpipe.datasets.similarity import moved, similarity, upright
+from avatarpipe.datasets.similarity import mean_up, moved, similarity, upright
 from avatarpipe.datasets.smpl_params import NAME
 from avatarpipe.errors import InputError
 
+log = logging.getLogger(__name__)
 FPS = 30.0
 BOUNDARY_RADIUS = 4
 _SAME_PLACE = 1e-6  # how far two poses of one camera may differ, in units of the calibration
+_UPRIGHT = 0.5  # cosine of how far the mean pelvis may lean before a warning
 _PNG_ALPHA = (4, 6)  # colour types with alpha (PNG specification, 11.2.2)
 
 
@@ -68,7 +71,13 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
     source = assemble(request, rig, files, folder.path / NAME, FPS, BOUNDARY_RADIUS)
     if times and "fps" not in request.options:
         source.times = tuple(times[int(frame)] for frame in source.frames)
-    return upright(source, request.options.get("up", "+y"), request.body)
+    source = upright(source, request.options.get("up", "+y"), request.body)
+    if mean_up(source.poses)[1] < _UPRIGHT:
+        log.warning(
+            "%s: the bodies do not stand upright. If the person did, mend the option up (body finds it).",
+            folder.path,
+        )
+    return source
 
 
 def _cameras(

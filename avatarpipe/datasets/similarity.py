@@ -74,13 +74,18 @@ def upright(source: MultiViewSource, up: str, body: Body) -> MultiViewSource:
     return replace(source, cameras=cameras, poses=moved_poses(body, source.poses, turn))
 
 
+def mean_up(poses: BodyParams) -> np.ndarray:
+    """(3,) unit vector, where the pelvises' own up points on average."""
+    ups = Rotation.from_rotvec(poses.global_orient.double().numpy()).apply([0.0, 1.0, 0.0])
+    return ups.mean(axis=0) / np.linalg.norm(ups.mean(axis=0))
+
+
 def _turn(up: str, poses: BodyParams) -> np.ndarray:
     if up != "body":
         if up not in _TO_Y_UP:
             raise InputError(f"option up is {up!r}: use one of {', '.join(_TO_Y_UP)}, body.")
         return np.array(_TO_Y_UP[up], np.float64)
-    ups = Rotation.from_rotvec(poses.global_orient.double().numpy()).apply([0.0, 1.0, 0.0])
-    mean = ups.mean(axis=0) / np.linalg.norm(ups.mean(axis=0))
+    mean = mean_up(poses)
     axis = np.cross(mean, [0.0, 1.0, 0.0])
     sine = np.linalg.norm(axis)
     if sine < 1e-9:

@@ -122,6 +122,18 @@ def test_a_world_of_any_axes_is_stood_upright(tmp_path, fake_body, up):
     assert ups.mean(axis=0)[1] > 0.99
 
 
+def test_lying_bodies_are_warned_of(tmp_path, fake_body, caplog):
+    raw = demo.recording((0,))
+    write_nerfstudio(
+        tmp_path / "take",
+        replace(raw, poses=raw.poses.replaced(global_orient=0 * raw.poses.global_orient)),
+    )
+    nerfstudio.read(demo.request(tmp_path, fake_body))
+    assert "upright" not in caplog.text
+    nerfstudio.read(demo.request(tmp_path, fake_body, up="+z"))
+    assert "do not stand upright" in caplog.text
+
+
 def in_camera(w2c, vertices):
     """(C, B, V, 3) metres in each camera's frame."""
     return np.einsum("crk,bvk->cbvr", w2c[:, :3, :3], vertices) + w2c[:, None, None, :3, 3]
