@@ -38,6 +38,7 @@ from avatarpipe.datasets.writers import avatarrex as writer
 from avatarpipe.datasets.writers.recording import RawRecording
 from avatarpipe.files import write_json
 
+log = logging.getLogger(__name__)
 CAMERAS = 16
 LENS = np.array([-0.12, 0.09, 0.0004, -0.0003, -0.02])
 DISTINCT = 2
@@ -48,7 +49,7 @@ DISTINCT = 2
 class Options:
     """What to measure."""
 
-    frames: int = 12
+    frames: int = 8
     """Of 16 cameras at full size."""
     long_frames: int = 2000
     """Of 16 cameras at a tenth of the size; 0 leaves this out."""
@@ -225,21 +226,25 @@ def run(options: Options, folder: Path) -> tuple[list[Figure], dict[str, float]]
         )
         for workers in options.workers
     ]  # fmt: skip
-    if options.frames > 4:
-        half = write_raw(folder / "half", options.frames // 4, width, height, LENS)
+    if options.frames >= 4 * DISTINCT:
+        few = write_raw(folder / "few", options.frames // 4, width, height, LENS)
         cases.append(
-            Case("undistort, JPEG, a quarter of the views", half, "jpg", options.workers[-1])
+            Case("undistort, JPEG, a quarter of the views", few, "jpg", options.workers[-1])
         )
     if options.long_frames:
         small = write_raw(folder / "long", options.long_frames, width // 10, height // 10, LENS)
         what = f"{options.long_frames} frames of 16 cameras, {width // 10} x {height // 10}, undistort, JPEG"
         cases.append(Case(what, small, "jpg", options.workers[-1]))
-    return [alone(case) for case in cases], parts(bent)
+    milliseconds, figures = parts(bent), []
+    for case in cases:
+        figures.append(alone(case))
+        log.info("%s", figures[-1])
+    return figures, milliseconds
 
 
 def main(options: Options) -> None:
     """Measure, print, write."""
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.INFO)
     with tempfile.TemporaryDirectory() as folder:
         figures, milliseconds = run(options, Path(folder))
     table = Table(
