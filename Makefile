@@ -44,6 +44,7 @@ lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
 benchmark: run  ## time the renderer, mesh rendering, and the stages on the first subject
 	$(PY) -m benchmarks.renderer --out results/benchmarks/renderer
 	$(PY) -m benchmarks.mesh_rendering
+	$(PY) -m benchmarks.conversion
 	$(PY) -m benchmarks.stages --preset $(or $(PRESET),demo) \
 	  --capture results/$(SUBJECT)/segment/capture.json --body results/body/SMPLX_$(GENDER).npz
 
