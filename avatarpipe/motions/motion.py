@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 GENDERS = ("neutral", "female", "male")
 _LABELS = {"up": "y", "unit": "m", "body_model": "smplx"}
 _POSES = [name for name in SIZES if name.endswith("pose") or name == "global_orient"]
-_PER_FRAME = [*_POSES, "expression", "transl"]
+_BATCH = 64  # bodies posed at a time
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,13 @@ class Motion:
 
     def grounded(self, body: Body) -> "Motion":
         """The motion moved along y so that the lowest vertex of its valid frames is at 0; cameras move with it."""
+        chosen = np.flatnonzero(self.valid)
+        lowest = [
+            body.vertices(self.poses[part.tolist()])[..., 1].min()
+            for part in np.array_split(chosen, -(-len(chosen) // _BATCH))
+        ]
         shift = np.eye(4)
-        shift[1, 3] = -min(
-            float(body.vertices(self.poses[int(k)])[0, :, 1].min())
-            for k in np.flatnonzero(self.valid)
-        )
+        shift[1, 3] = -float(min(lowest))
         return self.rotated(shift, body)
 
     def save(self, path: str | Path) -> None:

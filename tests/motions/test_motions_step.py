@@ -26,7 +26,20 @@ def amass(fake_body, tmp_path):
 
 def test_a_motion_its_pictures_and_last_its_manifest(amass, fake_body, fake_body_file, tmp_path):
     out = tmp_path / "results" / "x.npz"
-    main(["--motion", str(amass), "--body", str(fake_body_file), "--frames", "1:", "--height", "floor", "--out", str(out)])
+    main(
+        [
+            "--motion",
+            str(amass),
+            "--body",
+            str(fake_body_file),
+            "--frames",
+            "1:",
+            "--height",
+            "floor",
+            "--out",
+            str(out),
+        ]
+    )
     motion = Motion.load(out)
     wanted = read_motion(amass, body=fake_body).cut(1).resampled(30.0)
     assert len(motion) == 3 and motion.fps == 30.0 and motion.gender == "male"
@@ -37,7 +50,12 @@ def test_a_motion_its_pictures_and_last_its_manifest(amass, fake_body, fake_body
     assert set(manifest["provenance"]["inputs"]) == {"body", "motion"}
     for name in manifest["pictures"]:
         assert Image.open(out.parent / name).size[0] > 300
-    assert sorted(path.suffix for path in out.parent.iterdir()) == [".json", ".npz", ".png", ".webp"]
+    assert sorted(path.suffix for path in out.parent.iterdir()) == [
+        ".json",
+        ".npz",
+        ".png",
+        ".webp",
+    ]
 
 
 def test_the_mean_shape_and_no_pictures(amass, fake_body_file, tmp_path):
@@ -79,11 +97,15 @@ def test_a_fallen_axis_shows_in_the_strip(amass, fake_body):
     """With the right axis the body stands over the floor's horizon; with a wrong one it lies: its image is wider than high."""
     upright = read_motion("procedural:walk", body=fake_body)
     fallen = upright.rotated(np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), fake_body)
-    standing, lying = (strip(motion, fake_body, columns=1, height=96) for motion in (upright, fallen))
+    standing, lying = (
+        strip(motion, fake_body, columns=1, height=96) for motion in (upright, fallen)
+    )
 
     def extent(picture):
         half = picture[96:].astype(int)  # seen from its left
-        rows, columns = np.nonzero(half[..., 2] - half[..., 0] > 25)  # the body is blue, floor and sky are not
+        rows, columns = np.nonzero(
+            half[..., 2] - half[..., 0] > 25
+        )  # the body is blue, floor and sky are not
         return np.ptp(rows) / np.ptp(columns)
 
     assert extent(standing) > 1.5 and extent(lying) < 1.2
@@ -96,7 +118,11 @@ def config(bodies="free", **motions) -> ConfiguredMotions:
 def test_the_configuration_names_files_or_how_to_read_them(amass, tmp_path):
     asked = config(a=str(amass), b={"file": "procedural:walk", "fps": 24, "gender": "female"})
     assert asked.files("a") == [amass] and asked.files("b") == []
-    assert (asked.option("a", "fps"), asked.option("b", "fps"), asked.option("b", "format")) == (30, 24, "auto")
+    assert (asked.option("a", "fps"), asked.option("b", "fps"), asked.option("b", "format")) == (
+        30,
+        24,
+        "auto",
+    )
     assert asked.body_file("b") == "results/body/SMPLX_FEMALE.npz" and asked.shape() == "mean"
     assert config("licensed").shape() == "source"
     with pytest.raises(InputError, match="c: no such motion"):
@@ -125,6 +151,8 @@ def filmed_tram(tmp_path):
 
 
 def test_the_schema_knows_the_formats_and_options_of_the_code():
-    schema = read_yaml(Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml")["$defs"]["motion"]
+    schema = read_yaml(Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml")["$defs"][
+        "motion"
+    ]
     assert schema["properties"].keys() == {"file"} | DEFAULTS.keys()
     assert set(schema["properties"]["format"]["enum"]) == set(FORMATS)

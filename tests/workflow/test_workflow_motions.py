@@ -1,7 +1,7 @@
 """Motions of the configuration: made on the way to everything else, or stopped before anything runs."""
 
 import pytest
-from workflow_project import ROOT
+from workflow_project import ROOT, planned_rules
 
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
@@ -15,9 +15,8 @@ def with_motions(project, text: str):
 
 def test_a_motion_made_here_needs_a_body_and_nothing_else(project):
     with_motions(project, "{walk: procedural:walk}")
-    target = "results/motions/walk.json"
-    assert project.planned(target) == {"body", "convert_motion"}
-    output = project.run("--dry-run", "--printshellcmds")
+    output = project.run("--dry-run", "--printshellcmds", "results/motions/walk.json")
+    assert planned_rules(output) == {"body", "convert_motion"}
     assert "--motion procedural:walk" in output and "--shape mean" in output
 
 
@@ -31,7 +30,7 @@ def test_how_a_file_is_read_reaches_the_command(project):
 
 def test_bad_motions_stop_before_anything_runs(project):
     with_motions(project, "{x: {file: gone.npy}}")
-    output = project.run(succeeds=False)
+    output = project.run("--dry-run", succeeds=False)
     assert "gone.npy: no such file. `motions.x` in config.yaml names it" in output
 
 
