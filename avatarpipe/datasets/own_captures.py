@@ -7,7 +7,7 @@ given for each source apart.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,8 +16,8 @@ import numpy as np
 from avatarpipe.datasets.assembly import Files, assemble, chosen_rig
 from avatarpipe.datasets.calibration import Calibration
 from avatarpipe.datasets.choices import settled
-from avatarpipe.datasets.formats.posed_image import PosedImage, inside
-from avatarpipe.datasets.image_names import NamePattern, camera_name
+from avatarpipe.datasets.formats.posed_image import PosedImage, below, inside
+from avatarpipe.datasets.image_names import NamePattern, camera_name, files_below, mask_names
 from avatarpipe.datasets.multiview import MultiViewSource, Request
 from avatarpipe.datasets.similarity import mean_up, moved, similarity, upright
 from avatarpipe.datasets.smpl_params import NAME
@@ -60,8 +60,11 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
     folder = replace(folder, masks=request.options.get("masks", folder.masks))
     template = request.options.get("names")
     pattern = NamePattern(template) if template else None
-    times = sorted({image.time for image in images if image.time is not None})
-    cameras = _cameras(images, pattern, times, folder)
+    tells_frames = pattern is not None and pattern.tells_frames
+    times = (
+        [] if tells_frames else sorted({image.time for image in images if image.time is not None})
+    )
+    cameras = _cameras(images, pattern, {time: number for number, time in enumerate(times)}, folder)
     if pattern is not None and pattern.tells_both:
         _add_images_on_disk(cameras, pattern, folder)
     rig = chosen_rig(
@@ -81,13 +84,16 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
 
 
 def _cameras(
-    images: Sequence[PosedImage], pattern: NamePattern | None, times: list[float], folder: Folder
+    images: Sequence[PosedImage],
+    pattern: NamePattern | None,
+    numbers: Mapping[float, int],
+    folder: Folder,
 ) -> dict[str, _Camera]:
-    """Cameras by name, in the order of their first image, with the images that are calibrated."""
+    """Cameras by name, in the order of their first image, with the images that are calibrated. numbers: of frames, by time."""
     found: dict[str, _Camera] = {}
     unnamed: dict[tuple, str] = {}
     for image in images:
-        label, number = _taken(image, pattern, times, folder)
+        label, number = _taken(image, pattern, numbers, folder)
         if label is None:
             label = unnamed.setdefault(_identity(image), _free_name(image.name, found))
         camera = found.setdefault(camera_name(label), _Camera(image))
@@ -104,7 +110,7 @@ def _cameras(
 
 
 def _taken(
-    image: PosedImage, pattern: NamePattern | None, times: list[float], folder: Folder
+    image: PosedImage, pattern: NamePattern | None, numbers: Mapping[float, int], folder: Folder
 ) -> tuple[str | None, int]:
     """(camera, frame number) of an image; no camera where neither file nor name tells."""
     what = f"{folder.calibration}: {image.name}"
@@ -116,13 +122,13 @@ def _taken(
                 f"{what} is not of the form {pattern.template!r}, which the option names gives."
             )
         label, number = match[0] or label, match[1]
-    if number is not None or not times:
+    if number is not None or not numbers:
         return label, number or 0
     if image.time is None:
         raise InputError(
             f"{what} has no time, but other images have. Give each one, or the option names."
         )
-    return label, times.index(image.time)
+    return label, numbers[image.time]
 
 
 def _identity(image: PosedImage) -> tuple:
@@ -173,11 +179,16 @@ def _calibration(cameras: dict[str, _Camera], request: Request, folder: Folder) 
 
 def _files(cameras: Sequence[_Camera], folder: Folder) -> Files:
     """Images and masks that are there, by frame number; a mask of None is the image's own alpha channel."""
+    present = files_below(folder.path)
     images, masks = [], []
     for camera in cameras:
-        paths = {number: _image_path(folder, name) for number, name in camera.images.items()}
-        images.append({number: path for number, path in paths.items() if path.is_file()})
-        found = {number: _mask(camera, number, path, folder) for number, path in images[-1].items()}
+        names = {number: _image_name(folder, name) for number, name in camera.images.items()}
+        names = {number: name for number, name in names.items() if name in present}
+        images.append({number: folder.path / name for number, name in names.items()})
+        found = {
+            number: _mask(camera.masks.get(number), name, folder, present)
+            for number, name in names.items()
+        }
         masks.append({number: mask for number, (there, mask) in found.items() if there})
     if any(images) and not any(masks):
         raise InputError(
@@ -187,28 +198,22 @@ def _files(cameras: Sequence[_Camera], folder: Folder) -> Files:
     return Files(images, masks)
 
 
-def _image_path(folder: Folder, name: str) -> Path:
-    full = name if folder.images == "." else f"{folder.images}/{name}"
-    return inside(folder.path, full, str(folder.calibration))
+def _image_name(folder: Folder, name: str) -> str:
+    """The image as seen from the capture's folder."""
+    return below(folder.path, f"{folder.images}/{name}", str(folder.calibration))
 
 
-def _mask(camera: _Camera, number: int, image: Path, folder: Folder) -> tuple[bool, Path | None]:
-    """(whether there is a mask, its file or None for the alpha channel)."""
-    if number in camera.masks:
-        path = inside(folder.path, camera.masks[number], str(folder.calibration))
-        return path.is_file(), path
-    name = PurePosixPath(camera.images[number])
-    names = (
-        [name, PurePosixPath(*name.parts[1:])]
-        if folder.images == "." and len(name.parts) > 1
-        else [name]
-    )
-    for stem in names:
-        for form in (f"{stem}.png", stem.with_suffix(".png"), stem):  # COLMAP's own: "a.jpg.png"
-            path = inside(folder.path, f"{folder.masks}/{form}", "option masks")
-            if path.is_file():
-                return True, path
-    return _has_alpha(image), None
+def _mask(
+    named: str | None, image: str, folder: Folder, present: Set[str]
+) -> tuple[bool, Path | None]:
+    """(whether there is a mask, its file or None for the alpha channel). named: as the calibration file has it."""
+    if named is not None:
+        return named in present, folder.path / named
+    for name in mask_names(image, folder.images):
+        mask = below(folder.path, f"{folder.masks}/{name}", "option masks")
+        if mask in present:
+            return True, folder.path / mask
+    return _has_alpha(folder.path / image), None
 
 
 def _has_alpha(path: Path) -> bool:

@@ -122,6 +122,27 @@ def test_a_world_of_any_axes_is_stood_upright(tmp_path, fake_body, up):
     assert ups.mean(axis=0)[1] > 0.99
 
 
+def test_names_count_before_times(tmp_path, fake_body):
+    """Frames 0 and 2 by name, whatever the times in the file: row n of the bodies is frame n."""
+    raw = demo.recording((0, 1, 2))
+    write_nerfstudio(tmp_path / "take", raw)
+    for path in (tmp_path / "take/images").glob("*/000001.png"):
+        path.unlink()
+    source = nerfstudio.read(demo.request(tmp_path, fake_body, names="images/{camera}/{frame}.png"))
+    assert source.frames == ("000000", "000002") and len(source.views) == 6
+    np.testing.assert_allclose(source.poses.body_pose, raw.poses.body_pose[[0, 2]])
+    assert source.times == (0.0, 2 / 30)
+
+
+def test_folders_of_images_may_be_links(tmp_path, fake_body):
+    read, options = write_binary(tmp_path / "take", demo.recording())
+    for kind in ("images", "masks"):
+        (tmp_path / "take" / kind).rename(tmp_path / kind)
+        (tmp_path / "take" / kind).symlink_to(tmp_path / kind)
+    (tmp_path / "images/loop").symlink_to(tmp_path / "images")
+    assert len(read(demo.request(tmp_path, fake_body, **options)).views) == 9
+
+
 def test_lying_bodies_are_warned_of(tmp_path, fake_body, caplog):
     raw = demo.recording((0,))
     write_nerfstudio(

@@ -85,12 +85,20 @@ def check_rotation(rotation: np.ndarray, what: str) -> None:
         )
 
 
-def inside(folder: Path, name: str, what: str) -> Path:
-    """folder/name. InputError where `name` is no relative path that stays below `folder`; `what` names who says so."""
+def below(folder: Path, name: str, what: str) -> str:
+    """`name` with forward slashes and no dots. InputError where it is no relative path that stays below `folder`.
+
+    what: who says so, for the message.
+    """
     path = PurePosixPath(str(name).replace("\\", "/"))
     absolute = path.is_absolute() or ":" in (path.parts or ("",))[0]
     if absolute or ".." in path.parts or not path.parts or "\0" in str(name):
         raise InputError(
             f"{what}: {name!r} is no path inside {folder}. Paths must be relative to the file and stay below its folder."
         )
-    return folder.joinpath(*path.parts)
+    return path.as_posix()
+
+
+def inside(folder: Path, name: str, what: str) -> Path:
+    """folder/name; InputError as `below` has it."""
+    return folder / below(folder, name, what)

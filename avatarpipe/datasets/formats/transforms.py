@@ -14,6 +14,7 @@ from avatarpipe.datasets.formats.posed_image import (
     Lens,
     PosedImage,
     Shot,
+    below,
     check_rotation,
     inside,
     posed_images,
@@ -51,15 +52,13 @@ def _posed(document: dict, entry: object, what: str, folder: Path) -> PosedImage
     what = f"{what} ({entry['file_path']})"
     image = _with_suffix(inside(folder, entry["file_path"], what))
     mask = entry.get("mask_path")
-    if mask is not None:
-        mask = inside(folder, mask, what).relative_to(folder).as_posix()
     settings = {**document, **entry}
     time = settings.get("time")
     return PosedImage(
         name=image.relative_to(folder).as_posix(),
         w2c=_w2c(entry.get("transform_matrix"), what),
         lens=_lens(settings, image, what),
-        mask=mask,
+        mask=None if mask is None else below(folder, mask, what),
         camera=entry.get("camera"),
         time=None if time is None else _number(settings, "time", what),
     )
