@@ -63,8 +63,18 @@ def rest_hands(body: Body, count: int, hands: HandStyle) -> dict[str, torch.Tens
 def rest_pelvis_of(body: Body, betas: np.ndarray) -> np.ndarray:
     """(B, 3) float64 J0 of `body` for each of (B, 10) shapes: where smplx turns the body before it adds transl."""
     shapes, index = np.unique(np.asarray(betas, np.float64), axis=0, return_inverse=True)
-    joints = body.joints(BodyParams.zeros(len(shapes)).replaced(betas=_float(shapes)))
-    return joints[:, 0].double().cpu().numpy()[index.reshape(-1)]
+    if len(shapes) <= 11:
+        return _rest_joints(body, shapes)[index.reshape(-1), 0]
+    mean, *unit = _rest_joints(body, np.vstack([np.zeros(10), np.eye(10)]))[:, 0]
+    return mean + np.asarray(betas, np.float64) @ (
+        np.stack(unit) - mean
+    )  # joints are linear in betas
+
+
+def _rest_joints(body: Body, betas: np.ndarray) -> np.ndarray:
+    """(B, 22, 3) float64 body joints of (B, 10) shapes in T-pose."""
+    params = BodyParams.zeros(len(betas)).replaced(betas=_float(betas))
+    return body.joints(params)[:, :22].double().cpu().numpy()
 
 
 def shape_of_joints(rest_joints: np.ndarray, body: Body, ridge: float = 1e-5) -> np.ndarray:
@@ -77,8 +87,7 @@ def shape_of_joints(rest_joints: np.ndarray, body: Body, ridge: float = 1e-5) ->
     rest = np.asarray(rest_joints, np.float64)
     if rest.shape != (24, 3):
         raise ValueError(f"expected (24, 3) rest joints, got {rest.shape}")
-    shapes = torch.cat([torch.zeros(1, 10), torch.eye(10)])
-    joints = body.joints(BodyParams.zeros(11).replaced(betas=shapes))[:, :22].double().cpu().numpy()
+    joints = _rest_joints(body, np.vstack([np.zeros(10), np.eye(10)]))
     offsets = (joints[:, 1:] - joints[:, :1]).reshape(11, -1)
     design = (offsets[1:] - offsets[0]).T
     wanted = (rest[1:22] - rest[0]).reshape(-1) - offsets[0]

@@ -83,6 +83,12 @@ def test_the_pelvis_follows_the_shape(fake_body):
     assert np.abs(J0[0] - J0[1]).max() > 1e-3 and np.allclose(J0[0], J0[2])
 
 
+def test_many_shapes_have_the_pelvis_of_each(fake_body):
+    betas = np.random.default_rng(0).normal(size=(20, 10))
+    one_by_one = [rest_pelvis_of(fake_body, row[None])[0] for row in betas]
+    assert np.allclose(rest_pelvis_of(fake_body, betas), one_by_one, atol=1e-6)
+
+
 def test_shape_is_found_again_from_joints(fake_body):
     betas = np.zeros(10)
     betas[:2] = [1.5, -2.0]  # the fake body has two shape directions
