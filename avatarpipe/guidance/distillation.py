@@ -82,8 +82,10 @@ class ScoreDistillation:
         backgrounds = self._backgrounds(step)
         rendering = render(shown, views.cameras, backgrounds)
         images = _resized(rendering.rgb, self.model.image_size)
-        condition = self._condition(views, pose, rendering, backgrounds)
-        gradient, value = self._judged(images.detach(), condition, step)
+        seen = seen_parts(rendering, backgrounds, self.model.image_size) if self.takes_seen else None
+        gradient, value = self._judged(images.detach(), self._condition(views, pose, seen), step)
+        if seen is not None:  # what cameras saw is not the model's to change
+            gradient = gradient * (1.0 - seen.certainty)
         weight = self.stage.weight / len(images)
         return GuidanceTerm(_Injected.apply(images, weight * gradient, weight * value), rendering)
 
@@ -115,11 +117,11 @@ class ScoreDistillation:
         return gradient, 0.5 * wanted.square().sum()
 
     @torch.no_grad()
-    def _condition(self, views: GuidanceViews, pose: str, rendering: Rendering, backgrounds: Tensor):
+    def _condition(self, views: GuidanceViews, pose: str, seen: Seen | None):
         size = self.model.image_size
         viewmats, Ks = views.cameras.resized(size, size).tensors(self.device)
         skeletons = draw_skeletons(self.figures[pose], viewmats, Ks, size)
-        also = {"seen": seen_parts(rendering, backgrounds, size)} if self.takes_seen else {}
+        also = {} if seen is None else {"seen": seen}
         prompts = with_views(self.stage.prompt, views.words)
         return self.model.condition(prompts, skeletons, self.stage.negative, **also)
 
