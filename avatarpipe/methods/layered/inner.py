@@ -35,6 +35,20 @@ class InnerStage(SurfelStage):
         terms["layer"] = self.layer_loss(rendering, batch)
         return terms | {"skin": self.settings.skin_weight * self._skin_loss(cloud)}
 
+    def posed(self, cloud: GaussianCloud) -> GaussianCloud:
+        """What is hidden takes its shape from the prior alone: where it pokes through a garment a pixel thin, the layer
+        images would wear a hole into the skin, although it is the garment that has to give way.
+        """
+        hidden = self.hidden
+        return super().posed(
+            replace(
+                cloud,
+                means=_held(cloud.means, hidden[:, None]),
+                scales=_held(cloud.scales, hidden[:, None]),
+                opacities=_held(cloud.opacities, hidden),
+            )
+        )
+
     def trusted(self, batch: ViewBatch) -> torch.Tensor:
         return ((batch.roles != GARMENT) & (batch.roles != SEAM))[..., None].float()
 
@@ -71,3 +85,8 @@ class InnerStage(SurfelStage):
         self.skin_color = binding.at(self.prior.colors)
         means = self.surfels.means.detach()
         self.spacing = torch.from_numpy(spacing(means.cpu().numpy())).to(means).clamp_max(MAX_SPACING)
+
+
+def _held(values: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """`values` as they are, their gradient less by `share` in [0, 1]."""
+    return values * (1.0 - share) + values.detach() * share

@@ -25,6 +25,7 @@ from avatarpipe.mesh.render import visibility
 MIRROR_WEIGHT = 1.0  # of the edge between an unseen vertex and its mirror image; a surface edge weighs 1
 SEEN_WEIGHT = 100.0  # of an observation, for a face seen by many pixels
 WAIST = "spine1"  # the joint at whose height trousers end
+WAIST_EDGE = 0.03  # metres over which trousers go over into skin
 MOSTLY_LOWER = 0.3  # share of lower garment, against skin, from which trousers reach up there
 MIN_COSINE = 0.3  # of the viewing angle, below which a pixel tells little about a face
 
@@ -48,7 +49,7 @@ def skin_prior(body: Body, capture: Capture, garment: str, split: str = "train")
     if seen.lower.sum() > 0:
         below = _reaching_the_waist(body, seen, graph)
         trousers = _continued(seen.lower, seen.lower_color, posed.vertex_normals(), graph)
-        colors = np.where(below[:, None], trousers, colors)
+        colors = colors + below[:, None] * (trousers - colors)
     to_tensor = {"dtype": torch.float32, "device": body.device}
     return SkinPrior(torch.as_tensor(hidden, **to_tensor), torch.as_tensor(colors, **to_tensor))
 
@@ -154,12 +155,15 @@ def _continued(weight: np.ndarray, color: np.ndarray, normals: np.ndarray, graph
 
 
 def _reaching_the_waist(body: Body, seen: _Observations, graph) -> np.ndarray:
-    """(V,) bool: below the waist, and not far from where a lower garment was seen."""
+    """(V,) in [0, 1]: below the waist, and not far from where a lower garment was seen; a soft edge, lest the triangles
+    that lie across show as teeth.
+    """
     share = seen.lower / np.maximum(seen.lower + seen.skin, 1e-9)
     known = seen.lower + seen.skin
     extended = _extend(share[:, None], SEEN_WEIGHT * known / (known + 1.0) + 1e-6, graph).reshape(-1)
     waist = body.rest_joints()[JOINT_NAMES.index(WAIST), 1]
-    return (extended > MOSTLY_LOWER) & (body.v_template[:, 1].cpu().numpy() < waist)
+    below = (waist - body.v_template[:, 1].cpu().numpy()) / WAIST_EDGE + 0.5
+    return (extended > MOSTLY_LOWER) * np.clip(below, 0.0, 1.0)
 
 
 def _mirror_edges(body: Body, unseen: np.ndarray):
