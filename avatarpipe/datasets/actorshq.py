@@ -8,6 +8,7 @@ calibration.csv has name,w,h,rx,ry,rz,tx,ty,tz,fx,fy,px,py: rotation (axis-angle
 world, OpenCV axes; fx and px in image widths, fy and py in image heights, so that the corner of the image is at 0.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,13 @@ def read(request: Request) -> MultiViewSource:
     rig = chosen_rig(request, read_table(path), path, folders_in(folder / "rgbs"))
     names = rig.calibration.names
     files = Files(
-        images=[numbered_files(folder / "rgbs" / name, rf"{name}_rgb(\d+)") for name in names],
-        masks=[numbered_files(folder / "masks" / name, rf"{name}_mask(\d+)") for name in names],
+        images=[
+            numbered_files(folder / "rgbs" / name, rf"{re.escape(name)}_rgb(\d+)") for name in names
+        ],
+        masks=[
+            numbered_files(folder / "masks" / name, rf"{re.escape(name)}_mask(\d+)")
+            for name in names
+        ],
     )
     return assemble(request, rig, files, params, FPS, BOUNDARY_RADIUS, premultiplied=True)
 

@@ -72,7 +72,10 @@ def assemble(
     numbers = _chosen_frames(request, files, params)
     poses = read_smpl_params(params, numbers, options.get("face", "full"))
     kept = apart(poses, float(options.get("near_duplicates", 0.0)))
-    log.info("%d of %d frames kept by the filter of near duplicates", len(kept), len(numbers))
+    if len(kept) < len(numbers):
+        log.info(
+            "near duplicates left out: %d of %d frames", len(numbers) - len(kept), len(numbers)
+        )
     numbers = [numbers[i] for i in kept]
     frames = [(number, frame_name(number)) for number in numbers]
     views, missing = pair_views(frames, calibration.names, files.images, files.masks, files.listed)
