@@ -38,9 +38,9 @@ class TrainPrior:
     """Where the renders are kept or already lie; a folder beside the manifest by default."""
     exclude: tuple[int, ...] = ()
     """Seeds of synthetic subjects that the prior must never see."""
-    people: int = 400
+    people: int = 450
     """Whom it learns from."""
-    test_people: int = 16
+    test_people: int = 12
     """Whom its samples are compared with."""
     poses: int = 6
     """Of each person, each seen by eight cameras."""
@@ -62,6 +62,7 @@ class TrainPrior:
 def run(options: TrainPrior) -> None:
     """Render what is missing, train from the newest checkpoint, write the network, its curves and samples, then the manifest."""
     device, folder = chosen_device(options.device), options.out.parent
+    torch.backends.cudnn.benchmark = True  # all batches have one shape
     bodies = {gender: _body(getattr(options, gender), gender) for gender in ("female", "male")}
     made_by = provenance(bodies, asdict(options), options.seed)
     images = _images(options, bodies, device)
