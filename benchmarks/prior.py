@@ -67,6 +67,8 @@ class Options:
     guidance_scale: float = 1.0
     guidance_from: int = 100
     views: int = 8
+    every: int = 1
+    """Iterations from one guided one to the next: 5, with 2 views, is bearable on a CPU."""
     timesteps: tuple[float, float] = (0.02, 0.98)
     annealed_to: float = 0.5
     """Highest timestep at the end, as a share; 0.98 for no annealing."""
@@ -88,7 +90,7 @@ def way_settings(way: str, base: StageSettings, options: Options) -> StageSettin
         timestep_schedule="annealed", annealed_to=options.annealed_to,
     )  # fmt: skip
     return replace(
-        settings, guidance=guidance, guidance_weight=options.guidance_weight, guidance_views=options.views,
+        settings, guidance=guidance, guidance_weight=options.guidance_weight, guidance_views=options.views, guidance_every=options.every,
         guidance_from=options.guidance_from, guidance_zooms=Zooms(upper=Zoom(0.35), legs=Zoom(0.1)),
     )  # fmt: skip
 
@@ -216,7 +218,7 @@ def run(options: Options) -> dict:
     return {
         "subject": capture.subject, "image": capture.cameras("test").height, "preset": options.preset,
         "machine": f"{machine}, torch {torch.__version__}", "prior": manifest, "rows": rows,
-        "guidance": {k: getattr(options, k) for k in ("guidance_weight", "guidance_scale", "skin_weight", "views")},
+        "guidance": {k: getattr(options, k) for k in ("guidance_weight", "guidance_scale", "skin_weight", "views", "every")},
     }  # fmt: skip
 
 
