@@ -90,8 +90,9 @@ def way_settings(way: str, base: StageSettings, options: Options) -> StageSettin
         timestep_schedule="annealed", annealed_to=options.annealed_to,
     )  # fmt: skip
     return replace(
-        settings, guidance=guidance, guidance_weight=options.guidance_weight, guidance_views=options.views, guidance_every=options.every,
-        guidance_from=options.guidance_from, guidance_zooms=Zooms(upper=Zoom(0.35), legs=Zoom(0.1)),
+        settings, guidance=guidance, guidance_weight=options.guidance_weight, guidance_views=options.views,
+        guidance_every=options.every, guidance_from=options.guidance_from,
+        guidance_zooms=Zooms(upper=Zoom(0.35), legs=Zoom(0.1)),
     )  # fmt: skip
 
 
