@@ -77,6 +77,15 @@ def write_json(path: str | Path, document: dict) -> None:
         temporary.write_text(json.dumps(document, indent=2, sort_keys=False) + "\n")
 
 
+def write_if_changed(path: str | Path, text: str) -> None:
+    """Make `text` what the file holds, without touching a file that holds it already."""
+    path = Path(path)
+    if path.is_file() and path.read_text() == text:
+        return
+    with atomic_file(path) as temporary:
+        temporary.write_text(text)
+
+
 def file_sha256(path: str | Path) -> str:
     """Hex SHA-256 of the bytes at `path`."""
     with Path(path).open("rb") as stream:

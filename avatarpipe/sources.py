@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from avatarpipe.errors import InputError
-from avatarpipe.files import atomic_file, file_sha256
+from avatarpipe.files import file_sha256, write_if_changed
 
 PACKAGE = Path(__file__).parent
 
@@ -56,8 +56,6 @@ def sources(module: str) -> list[str]:
 def code_stamp(module: str, folder: str | Path) -> str:
     """A file in `folder` that lists every file of `sources(module)` with its SHA-256; written only where that changed."""
     lines = [f"{file_sha256(file)}  {os.path.relpath(file, PACKAGE.parent)}\n" for file in sources(module)]
-    path, text = Path(folder, f"{module}.sha256"), "".join(lines)
-    if not path.is_file() or path.read_text() != text:
-        with atomic_file(path) as temporary:
-            temporary.write_text(text)
+    path = Path(folder, f"{module}.sha256")
+    write_if_changed(path, "".join(lines))
     return str(path)

@@ -11,6 +11,7 @@ from avatarpipe.evaluation.style import PALETTE, styled
 from avatarpipe.files import require_file
 
 _COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory_mb"}
+_MOST_BARS = 80
 
 
 def read_benchmarks(paths: Sequence[str | Path], root: str | Path) -> pd.DataFrame:
@@ -41,9 +42,24 @@ def _read(path: str | Path) -> dict[str, float]:
         ) from error
 
 
+def mean_by_kind(timings: pd.DataFrame) -> pd.DataFrame:
+    """One row a kind of job, the last part of its name: mean seconds, most memory, and how many there were in `job`."""
+    kinds = timings["job"].str.rpartition("/")[2]
+    found = timings.groupby(kinds).agg(
+        seconds=("seconds", "mean"), memory_mb=("memory_mb", "max"), count=("job", "size")
+    )
+    names = [f"{kind} (mean of {count})" for kind, count in found["count"].items()]
+    return found.assign(job=names)
+
+
 def plot_timings(timings: pd.DataFrame) -> Figure:
-    """Bars of wall clock time a job, longest on top, each with its time and memory written beside it."""
-    ordered = timings.sort_values("seconds")
+    """Bars of wall clock time a job, longest on top, each with its time and memory written beside it.
+
+    More than 80 jobs are too many to read: kinds of jobs take their place.
+    """
+    total = duration(timings["seconds"].sum())
+    ordered = timings if len(timings) <= _MOST_BARS else mean_by_kind(timings)
+    ordered = ordered.sort_values("seconds")
     with styled():
         figure = Figure(figsize=(10, 1.2 + 0.34 * len(ordered)), layout="constrained")
         axes = figure.subplots()
@@ -55,7 +71,7 @@ def plot_timings(timings: pd.DataFrame) -> Figure:
         axes.set_xlim(left=0)
         axes.set_xlabel("wall clock, seconds")
         axes.set_title(
-            f"Time and peak memory of each job ({duration(ordered['seconds'].sum())} in all)"
+            f"Time and peak memory of each job ({total} in all)"
         )
         axes.grid(axis="y", visible=False)
     return figure

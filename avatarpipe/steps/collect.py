@@ -16,7 +16,7 @@ from avatarpipe.evaluation.rows import COLUMNS
 from avatarpipe.evaluation.style import save_figure
 from avatarpipe.evaluation.summary import summarize, to_html, to_markdown
 from avatarpipe.evaluation.timings import plot_timings, read_benchmarks
-from avatarpipe.files import atomic_file
+from avatarpipe.files import atomic_file, require_file
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import read_table, write_table
 
@@ -25,27 +25,33 @@ from avatarpipe.tables import read_table, write_table
 class Options:
     """Beside the table: metrics.csv, summary.csv, summary.md, summary.html, and with benchmarks timings.csv, timings.png."""
 
-    metrics: tuple[Path, ...]
-    """metrics.parquet of each subject and method."""
     out: Path
     """Table to write last, metrics.parquet."""
+    metrics: tuple[Path, ...] = ()
+    """metrics.parquet of each subject and method."""
+    metrics_list: Path | None = None
+    """A text file with more of them, one a line: a command line does not hold a thousand."""
     benchmarks: tuple[Path, ...] = ()
     """Benchmark files of Snakemake."""
+    benchmarks_list: Path | None = None
+    """A text file with more of them, one a line; those that are not there are left out."""
     benchmark_root: Path = Path("results/benchmarks")
     """Folder below which a benchmark file's path names its job."""
 
 
 def run(options: Options) -> None:
     """Write the tables, metrics.parquet last."""
-    if not options.metrics:
+    paths = [*options.metrics, *_listed(options.metrics_list)]
+    if not paths:
         raise InputError(
             "--metrics: give at least one metrics.parquet; `avatarpipe evaluate` writes them."
         )
     folder = options.out.parent
-    metrics = pd.concat([read_table(path, COLUMNS) for path in options.metrics], ignore_index=True)
+    metrics = pd.concat([read_table(path, COLUMNS) for path in paths], ignore_index=True)
     summary = summarize(metrics)
-    if options.benchmarks:
-        timings = read_benchmarks(options.benchmarks, options.benchmark_root)
+    measured = [path for path in _listed(options.benchmarks_list) if path.is_file()]
+    if benchmarks := [*options.benchmarks, *measured]:
+        timings = read_benchmarks(benchmarks, options.benchmark_root)
         _write_text(folder / "timings.csv", timings.to_csv(index=False))
         save_figure(plot_timings(timings), folder / "timings.png")
     _write_text(folder / "summary.csv", summary.to_csv(index=False))
@@ -56,6 +62,14 @@ def run(options: Options) -> None:
     logging.info(
         "%s: %d values of %d subjects", options.out, len(metrics), metrics["subject"].nunique()
     )
+
+
+def _listed(path: Path | None) -> list[Path]:
+    """The paths in a text file, one a line; none without a file."""
+    if path is None:
+        return []
+    text = require_file(path, "A list of paths, one a line, was expected here.").read_text()
+    return [Path(line) for line in text.splitlines()]
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -109,6 +109,31 @@ def test_collect_writes_all_tables(metrics, tmp_path):
     }  # fmt: skip
 
 
+def test_many_jobs_are_drawn_by_kind():
+    names = [f"s{subject}/{job}" for subject in range(50) for job in ("train", "render")]
+    rows = pd.DataFrame({"job": names, "seconds": [10.0, 2.0] * 50, "cpu_seconds": 1.0, "memory_mb": 1024.0})
+    axes = plot_timings(rows).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["render (mean of 50)", "train (mean of 50)"]
+    assert [bar.get_width() for bar in axes.patches] == [2.0, 10.0]
+    assert "10 min 00 s in all" in axes.get_title(loc="left")
+
+
+def test_collect_reads_lists_and_leaves_out_benchmarks_that_are_gone(metrics, tmp_path):
+    tables = [tmp_path / subject / "metrics.parquet" for subject in ("anna", "bert")]
+    for table in tables:
+        write_table(metrics.assign(subject=table.parent.name), table)
+    job = benchmark(tmp_path / "benchmarks/anna/train.tsv", 65.1, 97.0)
+    (tmp_path / "tables.txt").write_text("".join(f"{table}\n" for table in tables))
+    (tmp_path / "jobs.txt").write_text(f"{job}\n{tmp_path / 'benchmarks/bert/train.tsv'}\n")
+    out = tmp_path / "tables" / "metrics.parquet"
+    collect.main(
+        ["--metrics-list", str(tmp_path / "tables.txt"), "--benchmarks-list", str(tmp_path / "jobs.txt"),
+         "--benchmark-root", str(tmp_path / "benchmarks"), "--out", str(out)]
+    )  # fmt: skip
+    assert read_table(out)["subject"].unique().tolist() == ["anna", "bert"]
+    assert pd.read_csv(out.with_name("timings.csv"))["job"].tolist() == ["anna/train"]
+
+
 def test_collect_refuses_a_table_of_something_else(tmp_path, capsys):
     write_table(pd.DataFrame({"step": [1]}), tmp_path / "curves.parquet")
     with pytest.raises(SystemExit):
