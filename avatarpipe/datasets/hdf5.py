@@ -18,7 +18,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, MemoryError) as error:
         raise InputError(
             f"{path}: truncated or not HDF5 ({error}). Fetch the file again."
         ) from error
@@ -39,9 +39,11 @@ def dataset(file: h5py.File, name: str, ndim: int) -> h5py.Dataset:
 def numbers(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """The array `name` as float64, finite, of `shape` (None leaves a size open)."""
     array = np.asarray(dataset(file, name, len(shape))[()], np.float64)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(np.float32)).all()  # as which it will be kept
     if any(size not in (None, actual) for size, actual in zip(shape, array.shape, strict=True)):
         expected = tuple("any" if size is None else size for size in shape)
         raise InputError(f"{file.filename}: {name} has shape {array.shape}, expected {expected}.")
-    if not np.isfinite(array).all():
+    if not finite:
         raise InputError(f"{file.filename}: {name} holds NaN or infinity. Fetch the file again.")
     return array

@@ -9,6 +9,12 @@ import numpy as np
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 
+# What numpy and zipfile raise on files that are no npz, are damaged, encrypted or compressed in unheard-of ways.
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, TypeError, AttributeError, KeyError,
+    NotImplementedError, RuntimeError, MemoryError, SyntaxError,
+)  # fmt: skip
+
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays at `path` by name. InputError where it is missing, truncated, or holds what only a pickle could restore."""
@@ -16,5 +22,5 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, zlib.error, AttributeError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: truncated, or not an npz of plain arrays ({error}).") from error

@@ -4,13 +4,13 @@ betas (1 or more, 10), of which the first row counts; per frame global_orient, t
 (10), left_hand_pose and right_hand_pose (45): axis-angle, hands in full with their mean. Row n is frame n.
 """
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from avatarpipe.body.params import SIZES, BodyParams
+from avatarpipe.datasets.plain_npz import BROKEN
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file, require_file
 
@@ -74,7 +74,7 @@ def _read_arrays(path: str | Path) -> dict[str, np.ndarray]:
                 for name in SIZES
                 if name in archive.files
             }
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError) as error:
+    except BROKEN as error:
         raise InputError(
             f"{path}: truncated or no npz of number arrays ({error}). Fetch it again."
         ) from error
