@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import torch
 
 from avatarpipe.errors import InputError
@@ -14,6 +15,14 @@ def chosen_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here. Use --device cpu, or install a CUDA build of torch.")
     return torch.device(name)
+
+
+def on_device(array: np.ndarray, device, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """A small array on a device without waiting for what the device is still at."""
+    tensor = torch.from_numpy(array).to(dtype)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def usable_cores() -> int:

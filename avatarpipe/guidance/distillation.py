@@ -4,7 +4,7 @@ Each iteration poses the layer, renders it from cameras around it over random co
 the images, and takes the model's opinion of what the noise was, less what it was, as gradient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
 from avatarpipe.body.skinning import skinned_motion
+from avatarpipe.devices import on_device
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.gaussians.render import Rendering, render
 from avatarpipe.guidance import GuidanceTerm
@@ -80,10 +81,14 @@ class ScoreDistillation:
         if frozen is not None:
             shown = GaussianCloud.concatenate([self.posing.frozen(frozen, pose), shown])
         backgrounds = self._backgrounds(step)
-        rendering = render(shown, views.cameras, backgrounds)
+        size = self.model.image_size * self.settings.supersample
+        viewmats, Ks = (on_device(x, self.device, torch.float32) for x in (views.cameras.w2c, views.cameras.K))
+        rendering = render(shown, (viewmats, Ks, size, size), backgrounds)
         images = _resized(rendering.rgb, self.model.image_size)
+        skeletons = self._skeletons(pose, viewmats, Ks)
         seen = seen_parts(rendering, backgrounds, self.model.image_size) if self.takes_seen else None
-        gradient, value = self._judged(images.detach(), self._condition(views, pose, seen), step)
+        condition = self._condition(views.words, skeletons, seen)
+        gradient, value = self._judged(images.detach(), condition, step)
         if seen is not None:  # what cameras saw is not the model's to change
             gradient = gradient * (1.0 - seen.certainty)
         weight = self.stage.weight / len(images)
@@ -117,12 +122,15 @@ class ScoreDistillation:
         return gradient, 0.5 * wanted.square().sum()
 
     @torch.no_grad()
-    def _condition(self, views: GuidanceViews, pose: str, seen: Seen | None):
-        size = self.model.image_size
-        viewmats, Ks = views.cameras.resized(size, size).tensors(self.device)
-        skeletons = draw_skeletons(self.figures[pose], viewmats, Ks, size)
+    def _skeletons(self, pose: str, viewmats: Tensor, Ks: Tensor) -> Tensor:
+        """(B, S, S, 3) of the size that the model takes; Ks are those of the rendering."""
+        smaller = Ks.clone()
+        smaller[:, :2] /= self.settings.supersample
+        return draw_skeletons(self.figures[pose], viewmats, smaller, self.model.image_size)
+
+    def _condition(self, words: Sequence[str], skeletons: Tensor, seen: Seen | None):
         also = {} if seen is None else {"seen": seen}
-        prompts = with_views(self.stage.prompt, views.words)
+        prompts = with_views(self.stage.prompt, words)
         return self.model.condition(prompts, skeletons, self.stage.negative, **also)
 
     def _timesteps(self, step: int) -> tuple[Tensor, Tensor]:
@@ -133,7 +141,7 @@ class ScoreDistillation:
             min(step / self.stage.iterations, 1.0),
         )  # fmt: skip
         shares = stratified(self.stage.views, numbers(self.seed, step, Purpose.TIMESTEPS))
-        t = torch.from_numpy(timesteps_of(shares, limits, len(alphas))).to(alphas.device)
+        t = on_device(timesteps_of(shares, limits, len(alphas)), alphas.device)
         return t, alphas[t]
 
     def _noise(self, latents: Tensor, step: int) -> Tensor:

@@ -5,6 +5,7 @@ triangles, all at once, which on a GPU takes less than a millisecond for eight v
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ def visible_points(shown: Figure, viewmats: Tensor) -> Tensor:
     rays = shown.points - eyes[:, None]
     distance = rays.norm(dim=-1)
     hits = first_hits(eyes, rays / distance[..., None], shown)
-    return distance - hits <= torch.tensor(DEPTHS).to(hits)
+    return distance - hits <= _constants(hits.device).depths
 
 
 def first_hits(eyes: Tensor, directions: Tensor, shown: Figure) -> Tensor:
@@ -96,16 +97,33 @@ def first_hits(eyes: Tensor, directions: Tensor, shown: Figure) -> Tensor:
     return torch.where(inside, along / facing.clamp_min(1e-20), torch.inf).amin(dim=-1)
 
 
+@dataclass(frozen=True)
+class _Constants:
+    """What is drawn, dots then limbs, as tensors on a device: depths (18,); ends, opacities, colours of 35 ellipses."""
+
+    depths: Tensor
+    starts: Tensor
+    ends: Tensor
+    opacities: Tensor
+    colors: Tensor
+
+
+@cache
+def _constants(device: torch.device) -> _Constants:
+    dots = [(i, i) for i in range(len(POINTS))]
+    starts, ends = torch.tensor(dots + list(LIMBS)).T
+    opacities = torch.tensor([1.0] * len(dots) + [LIMB_OPACITY] * len(LIMBS))
+    colors = torch.tensor(COLORS + COLORS[: len(LIMBS)]) / 255.0
+    return _Constants(*(x.to(device) for x in (torch.tensor(DEPTHS), starts, ends, opacities, colors)))
+
+
 def _drawn(places: Tensor, seen: Tensor, size: int) -> Tensor:
     """Dots under limbs, as the ControlNet was shown them; edges smoothed over a pixel. places: (C, 18, 2) pixels."""
-    starts, ends = (places[:, [limb[end] for limb in LIMBS]] for end in (0, 1))
-    starts, ends = torch.cat([places, starts], dim=1), torch.cat([places, ends], dim=1)
-    whole = seen[:, [limb[0] for limb in LIMBS]] & seen[:, [limb[1] for limb in LIMBS]]
-    opacities = [1.0] * len(POINTS) + [LIMB_OPACITY] * len(LIMBS)
-    opacities = torch.cat([seen, whole], dim=1) * torch.tensor(opacities).to(places)
-    colors = torch.tensor(COLORS + COLORS[: len(LIMBS)]).to(places) / 255.0
+    known = _constants(places.device)
+    starts, ends = places[:, known.starts], places[:, known.ends]
+    opacities = (seen[:, known.starts] & seen[:, known.ends]) * known.opacities
     return torch.stack(
-        [_one_picture(*view, colors, size) for view in zip(starts, ends, opacities, strict=True)]
+        [_one_picture(*view, known.colors, size) for view in zip(starts, ends, opacities, strict=True)]
     )
 
 
@@ -125,7 +143,8 @@ def _ellipses(starts: Tensor, ends: Tensor, radius: float, size: int) -> Tensor:
     """
     middle, half = 0.5 * (starts + ends), 0.5 * (ends - starts)
     reach = half.norm(dim=-1, keepdim=True)
-    axis = torch.where(reach > 1e-3, half / reach.clamp_min(1e-3), torch.tensor([1.0, 0.0]).to(half))
+    across = torch.cat([torch.ones_like(reach), torch.zeros_like(reach)], dim=1)
+    axis = torch.where(reach > 1e-3, half / reach.clamp_min(1e-3), across)
     length = reach.clamp_min(radius)
     u = _affine(axis / length, middle, size)
     v = _affine(torch.stack([-axis[:, 1], axis[:, 0]], dim=1) / radius, middle, size)
