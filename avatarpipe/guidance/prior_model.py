@@ -28,10 +28,10 @@ _HINT = "Train it with `snakemake --cores all results/prior/prior.json`, or name
 class PriorCondition:
     """What is known of B images besides themselves."""
 
-    classes: torch.Tensor  # (B,) int64, see prior_words
-    planes: (
-        torch.Tensor
-    )  # (B, PLANES, S, S): skeleton; seen colours times certainty, certainty; skin tone; background
+    classes: torch.Tensor
+    """(B,) int64, see prior_words."""
+    planes: torch.Tensor
+    """(B, PLANES, S, S): skeleton; seen colours times certainty, certainty; skin tone; background."""
 
     def to(self, *args) -> "PriorCondition":
         """The planes in another type or on another device; the classes follow to the device."""
@@ -41,7 +41,7 @@ class PriorCondition:
     def without(self, which: torch.Tensor, part: slice) -> "PriorCondition":
         """Without the channels `part` of the planes where `which` (B,) is true."""
         planes = self.planes.clone()
-        planes[which, part] = 0.0
+        planes[:, part] *= ~which[:, None, None, None]  # an index would make the host wait for a GPU
         return PriorCondition(self.classes, planes)
 
     def nothing(self, which: torch.Tensor) -> "PriorCondition":
