@@ -103,7 +103,7 @@ def class_maps(
     capture: Capture, network: Sapiens, batch_size: int
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     """(frame, camera, (H, W) uint8 class map) of every image of the capture."""
-    views = [(frame, camera) for frame in capture.frame_names for camera in capture.cameras().names]
+    views = list(capture.views().itertuples(index=False, name=None))
     for start in range(0, len(views), batch_size):
         batch = views[start : start + batch_size]
         images = np.stack([capture.image(camera, frame) for frame, camera in batch])

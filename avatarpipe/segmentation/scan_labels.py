@@ -15,6 +15,5 @@ def label_maps(capture: Capture) -> Iterator[tuple[str, str, np.ndarray]]:
             f"{capture.path}: its scan has no labels. Segment with provider sapiens, or put the dataset's "
             "label files in place and convert again."
         )
-    for frame in capture.frame_names:
-        for camera in capture.cameras().names:
-            yield frame, camera, capture.ground_truth_labels(camera, frame)
+    for frame, camera in capture.views().itertuples(index=False, name=None):
+        yield frame, camera, capture.ground_truth_labels(camera, frame)

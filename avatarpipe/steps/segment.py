@@ -1,4 +1,4 @@
-"""Give every image of a rendered capture its label map: from the scan's labels, or by the Sapiens network."""
+"""Give every image of a capture its label map: from the scan's labels, or by the Sapiens network."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ class Segment:
     """Label maps; all else is referred to where it is."""
 
     capture: Path
-    """The rendered capture: its capture.json."""
+    """The capture with images, of render or of normalize: its capture.json."""
     out: Path
     """The new manifest, such as results/SUBJECT/segment/capture.json."""
     provider: Literal["scan_labels", "sapiens"] = "scan_labels"
@@ -45,9 +45,8 @@ def run(options: Segment) -> None:
         maps = sapiens.class_maps(capture, network, options.batch_size)
     else:
         maps = scan_labels.label_maps(capture)
-    total = len(capture.frames) * len(capture.cameras())
     with publishing(options.out) as draft:
-        _write_maps(tracked(maps, total, "segment"), capture, options, draft)
+        _write_maps(tracked(maps, len(capture.views()), "segment"), capture, options, draft)
         capture.manifest.moved(
             capture.folder,
             options.out.parent,

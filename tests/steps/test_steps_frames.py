@@ -1,16 +1,20 @@
 """Scans over time on their way to images, and image captures through normalize."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scan_recordings import recording
+from fake_network import write_network
+from scan_recordings import poses, recording
 
+from avatarpipe.cameras import orbit
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.fit import Tolerance
 from avatarpipe.capture.manifest import MANIFEST_NAME
 from avatarpipe.capture.writing import publishing
-from avatarpipe.datasets.writers import fourddress, thuman2
+from avatarpipe.datasets.writers import avatarrex, fourddress, thuman2
+from avatarpipe.datasets.writers.recording import RawRecording
 from avatarpipe.errors import InputError
 from avatarpipe.steps import convert, normalize, render, segment
 
@@ -83,8 +87,7 @@ def test_a_scan_of_another_frame_is_named(walk, tmp_path):
     folder = tmp_path / "convert"
     with publishing(folder / MANIFEST_NAME) as draft:
         capture = Capture.load(walk.convert)
-        poses = capture.poses
-        turned = poses.replaced(transl=poses.transl + 0.0)
+        turned = capture.poses.replaced(transl=capture.poses.transl + 0.0)
         turned.transl[1] += 0.5
         turned.save(draft / "poses.npz")
         moved = capture.manifest.moved(capture.folder, folder, poses="poses.npz")
@@ -123,6 +126,38 @@ def test_a_capture_of_nothing_is_refused(walk, tmp_path):
         normalize.run(
             normalize.Normalize(tmp_path / "c" / MANIFEST_NAME, walk.body, tmp_path / "n.json")
         )
+
+
+def test_images_that_are_missing_get_no_labels(fake_body, fake_body_file, tmp_path):
+    """Photographs of two frames, one of which a camera missed, through convert, normalize and the network."""
+    folder = tmp_path / "raw" / "zzr"
+    given = poses(fake_body, 2)
+    cameras = orbit([0.0], [0.0, 120.0, 240.0], 4.0, 60.0, 48, 64, target=(0.3, 1.0, -0.4))
+    cameras = replace(cameras, names=("a", "b", "c"))
+    white = np.zeros((64, 48), np.uint8)
+    white[10:54, 16:32] = 255
+    film = RawRecording(
+        cameras, np.zeros((3, 5)), (0, 1), 30.0, given, "neutral",
+        lambda f, c: None if (f, c) == (1, 2) else np.repeat(white[..., None], 3, 2),
+        lambda f, c: None if (f, c) == (1, 2) else white,
+    )  # fmt: skip
+    avatarrex.write(folder, film)
+    paths = {step: tmp_path / step / MANIFEST_NAME for step in ("convert", "normalize", "segment")}
+    convert.run(
+        convert.Convert(
+            "avatarrex", tmp_path / "raw", "zzr", "ann", "neutral", fake_body_file, paths["convert"],
+            "all", '{"test_cameras": ["b"]}', workers=2,
+        )
+    )  # fmt: skip
+    normalize.run(normalize.Normalize(paths["convert"], fake_body_file, paths["normalize"]))
+    network = write_network(tmp_path / "tiny.pt2", {0: (0, 0, 0), 21: (1, 1, 1)})
+    segment.run(segment.Segment(paths["normalize"], paths["segment"], "sapiens", network, "cpu", 4))
+    capture = Capture.load(paths["segment"])
+    assert len(capture.views()) == 5 and not capture.seen("c", 1)
+    assert capture.cameras("test").names == ("b",)
+    assert (capture.labels("a", 1)[12:52, 18:30] == 1).all()
+    with pytest.raises(InputError, match=r"missing\.csv of the conversion says why"):
+        capture.labels("c", 1)
 
 
 @pytest.mark.parametrize(("release", "dataset"), [("2.0", "thuman2.0"), ("2.1", "thuman2.1")])
