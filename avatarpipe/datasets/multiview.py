@@ -93,6 +93,7 @@ class MultiViewSource:
     boundary_radius: int = 4  # pixels around the silhouette's edge to be left out of comparisons
     premultiplied: bool = False  # the images are already on black where the mask is 0
     # Of recordings that are no image files: puts them into a folder, once, and returns the views.
+    on_white: bool = False  # the images are their subjects laid on white by the masks; they are put on black, premultiplied
     unpack: Callable[[Path], list[View]] | None = None
 
 
@@ -161,7 +162,7 @@ def write_source(
         **write_split(draft, source.cameras, source.test_cameras),
         **write_views(draft, table),
         **{kind: kind for kind in FILE_COLUMNS},
-        "photographs": not source.premultiplied,
+        "photographs": not (source.premultiplied or source.on_white),
     }
 
 
@@ -171,11 +172,11 @@ def view_jobs(source: MultiViewSource, image_format: str) -> Iterator[ViewJob]:
     code = code_version(ViewJob.__module__)
     for camera, of_camera in groupby(views, key=lambda view: view.camera):
         rectifier = _rectifier(source, camera)
-        setup = repr((code, rectifier.identity, source.boundary_radius, image_format))
+        setup = repr((code, rectifier.identity, source.boundary_radius, image_format, source.on_white))
         for view in of_camera:
             yield ViewJob(
                 source.frames[view.frame], source.cameras.names[camera], view.image, view.mask,
-                rectifier, source.boundary_radius, image_format, setup,
+                rectifier, source.boundary_radius, image_format, setup, source.on_white,
             )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 Layout of a source: camera_full_calibration.json, rgb_map/{camera:04d}.jpg, mask_map/{camera:04d}.png, smplx.npz. K has pixel
 centres at +0.5; x_camera = R x + T, metres; the world is that of the body with its root at rest, so the stored global_orient
 and transl are not those of the pictures: the published system puts (0, 0.35, 0) and no turn in their place. Hands are in
-full (flat_hand_mean=True), or of fewer PCA coefficients. UV/ and mesh/ are not read.
+full (flat_hand_mean=True), or of fewer PCA coefficients. UV/ and mesh/ are not read. The
+white is taken out again where the mask lets it through, since it would shine around the subject.
 Options: those of `assembly` about cameras, boundary_radius, and stored_root (to believe the file's root after all).
 """
 
@@ -57,6 +58,7 @@ def read(request: Request) -> MultiViewSource:
         test_cameras=rig.test,
         inputs={"calibration": path, "poses": folder / POSES},
         boundary_radius=int(request.options.get("boundary_radius", 4)),
+        on_white=True,
     )
 
 

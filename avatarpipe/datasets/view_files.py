@@ -44,6 +44,7 @@ class ViewJob:
     boundary_radius: int
     image_format: str  # png or jpg, of images that cannot stay as they are
     setup: str  # identity of all that is common to a camera's views
+    on_white: bool = False  # the image is its subject laid on white by the mask, and is put on black
 
     def stamp(self) -> str:
         """Identity of all that the files of the view depend on; raw files are known by their size and time of change."""
@@ -89,10 +90,12 @@ def _read(job: ViewJob) -> tuple[np.ndarray | None, np.ndarray]:
             f"{job.mask}: {mask.shape[1]} x {mask.shape[0]} pixels, but its image has "
             f"{job.rectifier.size[0]} x {job.rectifier.size[1]}. Masks and images must be of one size; fetch both again."
         )
-    colours = (
-        None if _stays(job.image, job) else job.rectifier(_decode(job.image, cv2.IMREAD_COLOR))
-    )
-    return colours, job.rectifier(mask)
+    if _stays(job.image, job) and not job.on_white:
+        return None, job.rectifier(mask)
+    colours = _decode(job.image, cv2.IMREAD_COLOR)
+    if job.on_white:  # a c + (1 - a) white is seen; a c is wanted
+        colours = cv2.subtract(colours, cv2.merge([255 - mask] * 3))
+    return job.rectifier(colours), job.rectifier(mask)
 
 
 def _stays(path: Path, job: ViewJob) -> bool:

@@ -42,14 +42,19 @@ def test_round_trip(tmp_path, item, raw, fake_body):
     assert source.missing == [("000000", "0002", "no image")]
     assert source.cameras.names == ("0000", "0001", "0002")
     captured = demo.capture(source, tmp_path)
+    assert not captured.manifest.photographs
     for camera in (0, 1):
-        there = captured.image_path("images", camera, 0).read_bytes()
-        assert there == (item / f"rgb_map/{camera:04d}.jpg").read_bytes()
-        image = cv2.imread(str(captured.image_path("images", camera, 0)))[..., ::-1]
-        solid = raw.mask(0, camera) == 255
-        assert np.abs(image.astype(int) - raw.image(0, camera))[solid].mean() < 3
-        mask = cv2.imread(str(captured.image_path("masks", camera, 0)), cv2.IMREAD_GRAYSCALE)
-        np.testing.assert_array_equal(mask, raw.mask(0, camera))
+        drawn, mask = raw.image(0, camera), raw.mask(0, camera)
+        white = cv2.imread(str(item / f"rgb_map/{camera:04d}.jpg"))[..., ::-1].astype(int)
+        image = cv2.imread(str(captured.image_path("images", camera, 0)))[..., ::-1].astype(int)
+        np.testing.assert_array_equal(
+            image, np.clip(white - (255 - mask[..., None].astype(int)), 0, 255)
+        )
+        soft = (mask > 20) & (mask < 235)
+        off = np.abs(image - drawn * (mask[..., None] / 255.0))
+        assert soft.sum() > 30 and off[soft].mean() < 12 and off[mask == 255].mean() < 3
+        kept = cv2.imread(str(captured.image_path("masks", camera, 0)), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(kept, mask)
 
 
 def test_cameras_of_a_body_at_rest_stay_as_they_are(tmp_path, raw, fake_body):
