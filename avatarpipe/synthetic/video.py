@@ -51,6 +51,10 @@ class Plan:
     def __post_init__(self):
         if SHUTTER % self.fps:
             raise InputError(f"fps {self.fps}: {SHUTTER} must be a multiple of it.")
+        if self.frames < 2 or self.novel_frames < 0:
+            raise InputError(
+                f"{self.frames} + {self.novel_frames} frames: give 2 or more, and 0 or more."
+            )
         if not 0 <= self.test_cameras < self.cameras:
             raise InputError(
                 f"{self.test_cameras} of {self.cameras} cameras held out: some must stay."
