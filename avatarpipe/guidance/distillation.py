@@ -43,7 +43,7 @@ class StageGuidance:
     start: int = 0
     """First iteration."""
     every: int = 1
-    """Iterations from one time to the next."""
+    """Of so many iterations the last, counted from the first of all: so that curves, kept every 20, show it."""
     views: int = 8
     """Images a time."""
     zooms: Zooms = field(default_factory=Zooms)
@@ -72,8 +72,7 @@ class ScoreDistillation:
 
     def loss(self, layer: SkinnedLayer, frozen: SkinnedLayer | None, step: int) -> GuidanceTerm | None:
         """See Guidance.loss. The value is half the mean over views of the squared gradient in the latents."""
-        since = step - self.stage.start
-        if since < 0 or since % self.stage.every:
+        if step < self.stage.start or (step + 1) % self.stage.every:
             return None
         pose = drawn_pose(numbers(self.seed, step, Purpose.POSE), self.settings.arms_lowered_probability)
         views = self._views(pose, step)

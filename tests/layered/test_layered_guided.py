@@ -33,7 +33,7 @@ def folders(tmp_path_factory):
 def guided_settings(folders):
     """For moments of training, with guidance by the toy networks every other iteration."""
     return QUICK | {
-        "iterations": 24, "checkpoint_every": 10, "densify": {"start": 8, "stop": 20, "every": 6, "max_points": 2500},
+        "iterations": 16, "checkpoint_every": 8, "densify": {"start": 6, "stop": 12, "every": 6, "max_points": 2500},
         "guidance_weight": 1e-3, "guidance_from": 2, "guidance_every": 2, "guidance_views": 2,
         "guidance_zooms": {"head": {"probability": 0.3}},
         "guidance": folders | {"dtype": "fp32", "timestep_schedule": "annealed"},
@@ -92,11 +92,11 @@ def started(name, dressed, settings, guided):
 @pytest.mark.parametrize("name", STAGES)
 def test_a_guided_stage_resumed_from_its_state_ends_bit_identical(name, dressed, guided_settings, guided):
     interrupted, resumed = (started(name, dressed, guided_settings, guided) for _ in range(2))
-    for step in range(13):
+    for step in range(9):
         interrupted.step(step)
     assert interrupted.guided.total.sum() > 0
     resumed.restore({key: value.clone() for key, value in interrupted.state().items()})
-    for step in range(13, 24):
+    for step in range(9, 16):
         resumed.step(step)
     resumed.finish()
     ours = stage_avatar(resumed, name, "ann", {}).layers
@@ -111,7 +111,7 @@ def test_guidance_sees_what_the_stage_trains(dressed, guided_settings, guided):
     for name in STAGES:
         stage = started(name, dressed, guided_settings, guided)
         cloud = stage.surfels.cloud()
-        term = stage.guidance.loss(stage.guided_layer(cloud), stage.shown_beside(), 2)
+        term = stage.guidance.loss(stage.guided_layer(cloud), stage.shown_beside(), 3)
         shown[name] = term.rendering.radii.shape[1] - len(cloud)
         assert stage.guidance.stage.prompt == {
             "single": "a photo of a person wearing a shirt",

@@ -55,7 +55,7 @@ class StageSettings:
     guidance_from: int = 300
     """First iteration with guidance."""
     guidance_every: int = 1
-    """Iterations from one guided one to the next."""
+    """One of so many iterations is guided."""
     guidance_views: int = 8
     """Images that the diffusion model judges at a time."""
     guidance_prompt: str = ""
