@@ -88,8 +88,9 @@ def find(root: str | Path, source: str, frames: str, gender: str | None = None) 
     listed = info.get("scan_frames") if isinstance(info, dict) else None
     if listed is None or len(listed) == 0:
         raise InputError(f"{path}: scan_frames is missing or empty. Fetch the file again.")
-    if gender is not None and info.get("gender", gender) in _GENDERS:
-        _check_gender(info.get("gender", gender), gender, path)
+    found = str(info.get("gender", "")).lower()
+    if gender is not None and found in _GENDERS:
+        _check_gender(found, gender, path)
     try:
         numbers = frame_numbers(frames, sorted(int(name) for name in listed))
     except InputError as error:
