@@ -109,6 +109,10 @@ class Layout:
         """Images are read on all cores there are; a scan by one."""
         return 1 if self.is_scanned(subject) else MANY_THREADS
 
+    def render_minutes(self, subject: str) -> int:
+        """What a scheduler grants for rendering: an hour for one scan, a day for many."""
+        return 60 if self.cell(subject, "frames").isdigit() else 24 * 60
+
     def image_capture(self, subject: str) -> str:
         """The first capture of the subject that has images: rendered from its scans, or the normalised photographs."""
         step = "render" if self.is_scanned(subject) else "normalize"
@@ -174,6 +178,12 @@ class Layout:
             for job in TIMED_JOBS
             if job != "render" or self.is_scanned(subject)
         ]
+
+    def benchmarks(self) -> list[str]:
+        """What Snakemake measures of those jobs, and of the making of bodies and subjects."""
+        bodies = [f"body/{gender}" for gender in self.free_genders()]
+        jobs = [*bodies, *self.made_here(), *self.timed_jobs()]
+        return [f"results/benchmarks/{job}.tsv" for job in jobs]
 
     def untrained_captures(self) -> list[str]:
         """The captures of subjects that no method trains on."""

@@ -1,6 +1,6 @@
 """Tables over all subjects, and what the run cost.
 
-Needs: every subject's metrics.parquet, and the benchmark files of its jobs.
+Needs: every subject's metrics.parquet and pictures.json; by then the benchmark files of its jobs are there too.
 Makes: results/tables/: metrics.parquet and metrics.csv with every value; summary.csv, .md and .html with mean and
        spread; timings.csv and timings.png.
 """
@@ -10,7 +10,12 @@ rule collect:
     "Gather metrics and timings of all subjects."
     input:
         metrics=expand("results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()),
-        benchmarks=all_benchmarks(),
+        pictures=expand("results/{subject}/layered/pictures/pictures.json", subject=layout.layered()),
+        metrics_list=path_list(
+            "metrics",
+            expand("results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()),
+        ),
+        benchmarks_list=path_list("benchmarks", layout.benchmarks()),
         code=sources("avatarpipe.steps.collect"),
     output:
         metrics="results/tables/metrics.parquet",
@@ -39,8 +44,8 @@ rule collect:
     shell:
         """
         python -m avatarpipe.steps.collect \
-            --metrics {input.metrics:q} \
-            --benchmarks {input.benchmarks:q} \
+            --metrics-list {input.metrics_list:q} \
+            --benchmarks-list {input.benchmarks_list:q} \
             --out {output.metrics:q} \
             2>&1 | tee {log:q}
         """

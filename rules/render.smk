@@ -1,4 +1,4 @@
-"""Rendering: the normalised scan seen by the training and the held-out cameras.
+"""Rendering: the normalised scans seen by the training and the held-out cameras.
 
 Needs: results/{subject}/normalize/capture.json.
 Makes: results/{subject}/render/capture.json with cameras, images/, masks/ and, where the scan is labelled,
@@ -7,7 +7,7 @@ Makes: results/{subject}/render/capture.json with cameras, images/, masks/ and, 
 
 
 rule render:
-    "Render the scan from both camera rigs."
+    "Render every scan from both camera rigs."
     input:
         capture="results/{subject}/normalize/capture.json",
         code=sources("avatarpipe.steps.render"),
@@ -22,7 +22,7 @@ rule render:
     threads: 2
     resources:
         mem_mb=4000,
-        runtime=60,
+        runtime=render_minutes,
     params:
         size=config["render"]["size"],
         train_views=config["render"]["train_views"],

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
+from avatarpipe.files import write_if_changed
 from avatarpipe.layout import Layout
 from avatarpipe.motions.configured import ConfiguredMotions
 from avatarpipe.schemas import read_yaml
@@ -64,6 +65,7 @@ def of_subject(lookup):
 
 
 body_file = of_subject(layout.body_file)
+other_bodies = of_subject(layout.other_bodies)
 raw_root = of_subject(layout.raw_root)
 raw_source = of_subject(layout.raw_source)
 raw_files = of_subject(layout.raw_files)
@@ -71,7 +73,9 @@ dataset_options = of_subject(layout.dataset_options)
 image_capture = of_subject(layout.image_capture)
 labelled_capture = of_subject(layout.labelled_capture)
 convert_threads = of_subject(layout.convert_threads)
+render_minutes = of_subject(layout.render_minutes)
 stage_settings = layout.stage_settings
+alignment_tolerance = layout.alignment_tolerance
 
 
 def motion_option(key):
@@ -109,22 +113,21 @@ def lpips_weights(wildcards):
     return sorted(str(path) for path in Path("resources/lpips").glob("*.pth"))
 
 
-def all_benchmarks():
-    """What Snakemake measured of the jobs on every subject's way to its metrics and pictures."""
-    return [
-        *expand("results/benchmarks/body/{gender}.tsv", gender=layout.free_genders()),
-        *expand("results/benchmarks/{made}.tsv", made=layout.made_here()),
-        *expand("results/benchmarks/{job}.tsv", job=layout.timed_jobs()),
-    ]
+def path_list(name, paths):
+    """A file with a path a line, for steps that take more paths than a command line holds; written where it is out of date."""
+    path = Path(f".snakemake/lists/{name}.txt")
+    write_if_changed(path, "".join(f"{entry}\n" for entry in paths))
+    return path
 
 
 def final_outputs():
-    """What a whole run leaves: each subject's pictures and layers, and the tables over all subjects."""
+    """What a whole run leaves: each subject's pictures, layers and alignment, and the tables over all subjects."""
     layered = layout.layered()
     return [
         *expand("results/tables/metrics.{ending}", ending=["parquet", "csv"] if layered else []),
         *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
         *expand("results/{subject}/layered/export/export.json", subject=layered),
         *layout.untrained_captures(),
+        *expand("results/{subject}/align/alignment.json", subject=subjects.index),
         *expand("results/motions/{motion}.json", motion=config["motions"]),
     ]

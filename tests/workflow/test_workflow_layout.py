@@ -124,6 +124,11 @@ def test_images_are_rendered_or_were_taken(dataset, capture):
     assert layout(dataset, "0001").image_capture("dora") == f"results/dora/{capture}/capture.json"
 
 
+def test_many_scans_get_more_time_to_be_rendered():
+    assert layout("4d-dress", DRESS, "11").render_minutes("dora") == 60
+    assert layout("4d-dress", DRESS, "11-110:3").render_minutes("dora") == 24 * 60
+
+
 def test_labels_are_copied_only_where_scans_have_them():
     assert layout("4d-dress", DRESS).labelled_capture("dora") == "results/dora/render/capture.json"
     with pytest.raises(InputError, match=r"dora: avatarrex has no labels.*sapiens"):
@@ -132,6 +137,8 @@ def test_labels_are_copied_only_where_scans_have_them():
 
 def test_jobs_that_are_timed_are_those_that_run():
     assert "dora/render" in layout("synthetic", "7").timed_jobs()
+    measured = layout("synthetic", "7").benchmarks()
+    assert measured[:2] == ["results/benchmarks/body/MALE.tsv", "results/benchmarks/dora/synthesize.tsv"]
     assert "dora/render" not in layout("avatarrex", "zzr").timed_jobs()
     untrained = layout("avatarrex", "zzr", methods="none")
     assert untrained.timed_jobs() == [] and untrained.layered() == []
