@@ -1,6 +1,6 @@
 """Layered training: one layer of everything, then the body under the garment, then the garment over the body.
 
-Needs: results/{subject}/segment/capture.json and the subject's body; the inner and outer stages also the avatar of
+Needs: results/{subject}/segment/capture.json, found aligned, and the subject's body; the inner and outer stages also the avatar of
        the stage before and the garment.ply of the single stage's mesh; a stage with guidance the weights of the
        diffusion model that `layered.guidance` names.
 Makes: results/{subject}/layered/{single,inner,outer}/avatar/avatar.json, and curves.parquet beside its folder.
@@ -12,6 +12,7 @@ rule train_single:
     "Fit one layer of Gaussians to the clothed subject."
     input:
         capture="results/{subject}/segment/capture.json",
+        alignment="results/{subject}/align/alignment.json",
         body=body_file,
         weights=guidance_weights("single"),
         code=sources("avatarpipe.steps.train_layered"),

@@ -93,7 +93,7 @@ def misfit(body: np.ndarray, mask: np.ndarray, reach: float) -> float:
     bare skin tells whether it fits.
     """
     if not body.any() or not mask.any():
-        return np.nan if body.any() == mask.any() else reach
+        return np.nan if body.any() == mask.any() else 6 * reach
     edge, own = outline(mask), outline(body)
     gaps = np.minimum(distance_to(body)[edge], reach).sum()
     out = np.minimum(distance_to(mask)[own], reach).sum()

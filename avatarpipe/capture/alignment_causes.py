@@ -24,6 +24,7 @@ from avatarpipe.capture.capture import Capture
 _HEIGHT = 1.7  # metres that the longer side of a silhouette is taken to be, whatever the fit says
 _PROBES = 12  # looks on which every change is tried
 _SUBTLE_LOOKS = 36
+_FAST_FRAMES, _LOOKS_A_FRAME = 4, 3
 _CLOSE = 0.05  # agreement within which the outlines decide between two changes
 _FEWEST = 4  # looks that a comparison needs
 
@@ -65,6 +66,8 @@ class Finding:
     cause: str
     says: str
     evidence: dict[str, float]
+    undone: Scene | None = None
+    """Some of the looks as they would be without the mistake."""
 
 
 def diagnose(
@@ -107,7 +110,7 @@ def _coarse(scene: Scene, table: pd.DataFrame, others: Mapping[str, Body], over:
         f"{measured} Likely cause: {change.cause}: {change.what}. Undoing that takes the agreement of body and "
         f"silhouette from {before:.2f} to {after:.2f}. {change.advice}"
     )
-    return Finding(change.cause, says, {"agreement": before, "agreement_if_undone": after})
+    return Finding(change.cause, says, {"agreement": before, "agreement_if_undone": after}, change.scene)
 
 
 def _restores(before: float, after: float) -> bool:
@@ -123,8 +126,25 @@ def all_changes(scene: Scene, others: Mapping[str, Body]) -> Iterable[Change]:
         changes.scale_changes(scene, estimates.scales(scene)),
         changes.place_changes(scene, estimates.offset(scene)),
         changes.body_changes(scene, others),
-        changes.frame_changes(scene),
+        likely_frames(scene),
     )
+
+
+def likely_frames(scene: Scene) -> list[Change]:
+    """The two most promising of the frame offsets, tried on the few frames around which the bodies move most."""
+    frames = sorted({look.frame for look in scene.looks})
+    speed = changes.speeds(scene.figures.poses)
+    fast = sorted(frames, key=lambda frame: -speed[frame])[:_FAST_FRAMES]
+    chosen = [index for frame in fast for index in _looks_at(scene, frame)[:_LOOKS_A_FRAME]]
+    few = scene.part(chosen)
+    scales = image_scales(few)
+    tried = {change.scene.shift: _mean(change.scene.misfits(scales)) for change in changes.frame_changes(few)}
+    known = {shift: value for shift, value in tried.items() if np.isfinite(value)}
+    return list(changes.frame_changes(scene, sorted(known, key=known.get)[:2]))
+
+
+def _looks_at(scene: Scene, frame: int) -> list[int]:
+    return [index for index, look in enumerate(scene.looks) if look.frame == frame]
 
 
 def _best(tried: Iterable[Change]) -> tuple[Change, float] | None:
@@ -153,7 +173,7 @@ def _subtle(scene: Scene, others: Mapping[str, Body], tolerance: Tolerance) -> F
     scales = image_scales(scene)
     before = scene.misfits(scales)
     tried = chain(
-        changes.frame_changes(scene),
+        likely_frames(scene),
         changes.body_changes(scene, others),
         changes.camera_changes(scene),
         _places(scene, tolerance),
@@ -172,7 +192,7 @@ def _subtle(scene: Scene, others: Mapping[str, Body], tolerance: Tolerance) -> F
         f"The body lies near the subject, but likely cause: {change.cause}: {change.what}. Undoing that takes the "
         f"distance between outlines from {1000 * now:.0f} to {1000 * now * (1 - gain):.0f} mm. {change.advice}"
     )
-    return Finding(change.cause, says, {"misfit": now, "misfit_if_undone": now * (1 - gain)})
+    return Finding(change.cause, says, {"misfit": now, "misfit_if_undone": now * (1 - gain)}, change.scene)
 
 
 def _places(scene: Scene, tolerance: Tolerance) -> Iterable[Change]:
@@ -217,7 +237,7 @@ def _hands(capture: Capture, scene: Scene, tolerance: Tolerance) -> Finding | No
         f"around the fingers from {now:.2f} to {now * (1 - gain):.2f} of their area, in {mismatch.shape[1]} views of a "
         f"hand. {change.advice}"
     )
-    return Finding(change.cause, says, {"hands": now, "hands_if_undone": now * (1 - gain)})
+    return Finding(change.cause, says, {"hands": now, "hands_if_undone": now * (1 - gain)}, change.scene)
 
 
 def _lone_cameras(table: pd.DataFrame, tolerance: Tolerance) -> Finding | None:

@@ -177,6 +177,12 @@ def frame_changes(scene: Scene, shifts=FRAME_SHIFTS) -> Iterator[Change]:
             yield Change("frame offset", what, advice, replace(scene, figures=figures, shift=k))
 
 
+def speeds(poses: BodyParams) -> np.ndarray:
+    """(F,) how far each body is from the one before: radians of all joints and metres, added."""
+    moving = torch.cat([poses.global_orient, poses.body_pose, poses.transl], dim=1).double().numpy()
+    return np.abs(np.diff(moving, axis=0, prepend=moving[:1])).sum(axis=1)
+
+
 def body_changes(scene: Scene, others: dict[str, Body]) -> Iterator[Change]:
     """Body models of other genders, by name."""
     for gender, body in others.items():
