@@ -29,7 +29,7 @@ except InputError as error:
 
 subjects = layout.subjects
 motions = ConfiguredMotions(config)
-gc.set_threshold(1_000_000)  # planning a thousand subjects makes millions of objects, and nearly all of them stay
+gc.set_threshold(1_000_000)  # a plan for a thousand subjects is millions of objects that stay
 
 
 wildcard_constraints:
