@@ -9,8 +9,12 @@ Makes: results/tables/: metrics.parquet and metrics.csv with every value; summar
 rule collect:
     "Gather metrics and timings of all subjects."
     input:
-        metrics=expand("results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()),
-        pictures=expand("results/{subject}/layered/pictures/pictures.json", subject=layout.layered()),
+        metrics=expand(
+            "results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()
+        ),
+        pictures=expand(
+            "results/{subject}/layered/pictures/pictures.json", subject=layout.layered()
+        ),
         metrics_list=path_list(
             "metrics",
             expand("results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()),

@@ -108,13 +108,13 @@ def test_a_subject_without_labels_ends_as_a_capture_or_needs_a_network(tmp_path)
         (tmp_path / "resources/thuman2.0" / name).touch()
     output = project.run("--dry-run", succeeds=False)
     assert "dora: thuman2.0 has no labels to train layers by" in output and "sapiens" in output
-    header, row = "subject dataset source gender methods".split(), "dora thuman2.0 0525 male none".split()
+    header, row = ["subject", "dataset", "source", "gender", "methods"], ["dora", "thuman2.0", "0525", "male", "none"]
     (tmp_path / "config/subjects.tsv").write_text("\t".join(header) + "\n" + "\t".join(row) + "\n")
     assert project.planned() - {"align"} == {"body", "convert", "normalize", "render"}
 
 
 def test_a_video_is_made_and_converted(tmp_path):
-    header, row = "subject dataset source gender frames methods".split(), "vera synthetic-video 3 female all none".split()
+    header, row = ["subject", "dataset", "source", "gender", "frames", "methods"], ["vera", "synthetic-video", "3", "female", "all", "none"]
     project = new_project(tmp_path, "vera synthetic 3 female")
     (tmp_path / "config/subjects.tsv").write_text("\t".join(header) + "\n" + "\t".join(row) + "\n")
     assert project.planned() - {"align"} == {"body", "synthesize_video", "convert", "normalize"}

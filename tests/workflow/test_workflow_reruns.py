@@ -9,7 +9,8 @@ MEASURED = {"export", "evaluate", "pictures"} | REPORTED
 TRAINED = {"train_single", "extract_mesh", "train_inner", "train_outer"} | MEASURED
 
 CONFIG_CHANGES = {
-    "render: {size: 80}": {"render", "segment"} | TRAINED,
+    "render: {size: 80}": {"render", "align", "segment"} | TRAINED,
+    "align: {images: 4}": {"align"} | TRAINED,
     "layered: {single: {alpha_weight: 0.7}}": TRAINED,
     "layered: {outer: {iterations: 31}}": {"train_outer", "extract_mesh"} | MEASURED,
     "mesh: {voxel: 0.04}": TRAINED - {"train_single"},
@@ -24,6 +25,7 @@ CODE_CHANGES = {
     "avatarpipe/methods/layered/skin_prior.py": TRAINED,
     "avatarpipe/mesh/tsdf.py": TRAINED - {"train_single"},
     "avatarpipe/steps/export.py": {"export"},
+    "avatarpipe/datasets/avatarrex.py": {"convert", "normalize", "render", "align", "segment"} | TRAINED,
 }
 
 
@@ -70,4 +72,4 @@ def test_a_changed_input_reruns_what_reads_it_and_all_after_it(done):
     manifest = done.folder / "results/tina/synthesize/manifest.json"
     labels.write_bytes(labels.read_bytes() + b"\n")
     manifest.write_text(manifest.read_text() + "\n")
-    assert done.planned() == {"convert", "normalize", "render", "segment"} | TRAINED
+    assert done.planned() == {"convert", "normalize", "render", "align", "segment"} | TRAINED
