@@ -139,7 +139,7 @@ def test_cloth_does_what_skinning_does_not_and_differently_in_each_pose(acted):
         moved = [a[name] - b[name] for a, b in zip(dressed, skinned, strict=True)]
         lengths = [np.linalg.norm(one, axis=1) for one in moved]
         assert max(one.mean() for one in lengths) > 0.001, name
-        assert np.abs(lengths[0] - lengths[2]).mean() > 0.0005, name
+        assert np.quantile(np.ptp(lengths, axis=0), 0.9) > 0.001, name
     np.testing.assert_allclose(dressed[0]["shoes"], skinned[0]["shoes"])
 
 
