@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch.nn.functional import max_pool2d
@@ -72,6 +73,14 @@ class Shard:
                 f"{path}: not a shard of a prior's images ({error}). Delete it and run again."
             ) from error
 
+    def resized(self, size: int) -> "Shard":
+        """The pictures averaged to `size` pixels; what is hidden in part is hidden."""
+        if self.alpha.shape[-1] == size:
+            return self
+        small = {name: _averaged(getattr(self, name), size) for name in ("colors", "alpha", "skeletons")}
+        hidden = _averaged(self.hidden.astype(np.uint8) * 255, size) > 64
+        return replace(self, **small, hidden=hidden)
+
     @staticmethod
     def concatenate(shards: Sequence["Shard"]) -> "Shard":
         """All pictures of `shards`."""
@@ -79,6 +88,11 @@ class Shard:
         return Shard(
             *(np.concatenate([getattr(shard, name) for shard in shards]) for name in names)
         )
+
+
+def _averaged(images: np.ndarray, size: int) -> np.ndarray:
+    """(N, size, size, ...) means over areas of (N, S, S, ...)."""
+    return np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images])
 
 
 @dataclass

@@ -44,11 +44,13 @@ class TrainPrior:
     """Whom its samples are compared with."""
     poses: int = 6
     """Of each person, each seen by eight cameras."""
-    size: int = 96
+    size: int = 64
     """Side of the images in pixels."""
+    data_size: int = 0
+    """Side of the renders in the data folder, where they are larger; 0 for the same."""
     channels: tuple[int, ...] = (64, 128, 192, 256)
     """Of the network, a number a level."""
-    iterations: int = 6000
+    iterations: int = 5000
     batch: int = 64
     learning_rate: float = 3e-4
     checkpoint_every: int = 1000
@@ -96,12 +98,12 @@ def _images(
     workers = options.workers or usable_cores()
     images = {}
     for split, people in (("train", options.people), ("test", options.test_people)):
-        settings = RenderSettings(options.size, options.poses)
+        settings = RenderSettings(options.data_size or options.size, options.poses)
         seeds = prior_seeds(split, people, options.exclude)
         shards = rendered_shards(
             folder / split, seeds, bodies, make_undressed, settings, workers, tracked
         )
-        images[split] = PriorImages(load_shards(shards), device)
+        images[split] = PriorImages(load_shards(shards).resized(options.size), device)
         _log.info("%s: %d pictures of %d people", split, len(images[split]), people)
     return images
 

@@ -120,6 +120,15 @@ def test_batches_are_drawn_by_the_generator_and_varied_within_bounds():
     assert (first.classes >= neutral_classes(torch.zeros(1, dtype=torch.int64))).any()
 
 
+def test_pictures_can_be_averaged_to_a_smaller_size(made):
+    pictures = Shard.load(made[0])
+    small = pictures.resized(20)
+    naive = pictures.colors.reshape(8, 20, 2, 20, 2, 3).mean(axis=(2, 4))
+    assert np.abs(small.colors - naive).max() <= 0.5 and pictures.resized(40) is pictures
+    partly = pictures.hidden.reshape(8, 20, 2, 20, 2).sum(axis=(2, 4))
+    assert small.hidden[partly >= 2].all() and not small.hidden[partly == 0].any()
+
+
 def test_prompts_become_classes():
     for garment, lower in (("upper", True), ("both", False)):
         prompts = with_views(prompt_for("inner", garment, "female"), VIEWS)
