@@ -5,11 +5,14 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from avatarpipe.errors import InputError
+
+_reading_umask = threading.Lock()
 
 
 @contextmanager
@@ -45,8 +48,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _reading_umask:  # reading sets it: two threads at once could leave it at 0
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

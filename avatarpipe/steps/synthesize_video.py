@@ -88,9 +88,8 @@ def run(options: SynthesizeVideo) -> None:
     folder = options.out.parent
     for old in (RECORDING, "truth"):
         shutil.rmtree(folder / old, ignore_errors=True)
-    WRITERS[options.layout](
-        folder / RECORDING, recording(footage, poses, options.gender, plan, options.seed)
-    )
+    filmed = recording(footage, poses, options.gender, plan, options.seed, options.workers)
+    WRITERS[options.layout](folder / RECORDING, filmed)
     truth = write_truth(folder / "truth", footage, poses, plan)
     manifest = {
         "subject": options.subject, "seed": options.seed, "gender": options.gender,

@@ -99,7 +99,7 @@ def prepare(footage: Footage, body: Body, traits: Traits, plan: Plan, detail: st
 
 
 def recording(
-    footage: Footage, poses: BodyParams, gender: str, plan: Plan, seed: int
+    footage: Footage, poses: BodyParams, gender: str, plan: Plan, seed: int, threads: int = 1
 ) -> RawRecording:
     """The footage as any writer takes it."""
     cameras = footage.cameras
@@ -109,7 +109,7 @@ def recording(
     return RawRecording(
         cameras, bend, plan.numbers, float(plan.fps), poses, gender,
         image=lambda f, c: footage.image(f, cameras.names[c]),
-        mask=lambda f, c: footage.gray(f, cameras.names[c], "mask"),
+        mask=lambda f, c: footage.gray(f, cameras.names[c], "mask"), threads=threads,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from avatarpipe.datasets.parallel import in_parallel
 from avatarpipe.datasets.rectification import NEGLIGIBLE, opencv_matrix
 from avatarpipe.datasets.writers.recording import RawRecording
 from avatarpipe.files import atomic_file
@@ -64,18 +65,25 @@ def write_pictures(
 
     Returns (image path, mask path) of those that the camera missed.
     """
-    cameras, missed = recording.cameras, []
-    for c, name in enumerate(cameras.names):
-        lens = Lens(cameras.K[c], recording.distortion[c], cameras.width, cameras.height)
-        for f, number in enumerate(recording.frames):
-            paths = image_path(name, number), mask_path(name, number)
-            pictures = recording.image(f, c), recording.mask(f, c)
-            if any(picture is None for picture in pictures):
-                missed.append(paths)
-                continue
-            for path, picture in zip(paths, pictures, strict=True):
-                _encode(path, lens(picture))
-    return missed
+    cameras = recording.cameras
+    lenses = [
+        Lens(K, bend, cameras.width, cameras.height)
+        for K, bend in zip(cameras.K, recording.distortion, strict=True)
+    ]
+
+    def write(view: tuple[int, int]) -> tuple[Path, Path] | None:
+        f, c = view
+        name, number = cameras.names[c], recording.frames[f]
+        paths = image_path(name, number), mask_path(name, number)
+        pictures = recording.image(f, c), recording.mask(f, c)
+        if any(picture is None for picture in pictures):
+            return paths
+        for path, picture in zip(paths, pictures, strict=True):
+            _encode(path, lenses[c](picture))
+        return None
+
+    views = [(f, c) for c in range(len(cameras)) for f in range(len(recording.frames))]
+    return [paths for paths in in_parallel(write, views, recording.threads) if paths is not None]
 
 
 def _encode(path: Path, pixels: np.ndarray) -> None:

@@ -25,3 +25,4 @@ class RawRecording:
     gender: str
     image: Callable[[int, int], np.ndarray | None]
     mask: Callable[[int, int], np.ndarray | None]
+    threads: int = 1  # in which image and mask may be asked for at once
