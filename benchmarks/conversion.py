@@ -148,11 +148,11 @@ def measured(case: Case) -> Figure:
     with publishing(folder / "capture.json", resume=True) as draft:
         entries = write_source(source, draft, case.workers, case.image_format)
         seconds, processor = time.perf_counter() - wall, time.process_time() - processor
+        memory = _memory("VmHWM") - before
         again = time.perf_counter()
         write_source(source, draft, case.workers, case.image_format)
         again = time.perf_counter() - again
         Manifest("bench", "neutral", provenance={}, **entries).save(draft / "capture.json")
-    memory = _memory("VmHWM") - before
     start = time.perf_counter()
     views = len(Capture.load(folder).views())
     opening = time.perf_counter() - start

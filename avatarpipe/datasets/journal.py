@@ -9,7 +9,7 @@ from typing import TextIO
 NAME = ".finished.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finished:
     """One view whose files are whole."""
 

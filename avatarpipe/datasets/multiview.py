@@ -60,7 +60,7 @@ class Request:
         return folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class View:
     """One image of the raw dataset."""
 
