@@ -62,7 +62,8 @@ def read(request: Request) -> MultiViewSource:
     images, masks = _pictures(person)
     path = person.calibrations / "thuman_*.json"
     calibration = _read_calibration(person, tuple(images)).check(path)
-    w2c = moved(calibration.w2c, np.diag([*[1 / (scale * person.enlarged)] * 3, 1.0]))
+    world = np.diag([*[1 / (scale * person.enlarged)] * 3, 1.0])
+    w2c = moved(calibration.w2c, world)
     w2c = _opencv(w2c, poses, request.options.get("axes") or "auto", path)
     metric = Calibration(
         calibration.names, w2c, calibration.K, calibration.distortion, calibration.sizes
@@ -85,6 +86,7 @@ def read(request: Request) -> MultiViewSource:
         test_cameras=rig.test,
         inputs={"poses": person.fit} | {name: _camera_file(person, name) for name in names},
         boundary_radius=int(request.options.get("boundary_radius", 4)),
+        world=world,
     )
 
 

@@ -95,6 +95,8 @@ class MultiViewSource:
     # Of recordings that are no image files: puts them into a folder, once, and returns the views.
     on_white: bool = False  # the images are their subjects laid on white by the masks; they are put on black, premultiplied
     unpack: Callable[[Path], list[View]] | None = None
+    # (4, 4) similarity from the world of the dataset's files to this one, where the reader turned, scaled or moved it.
+    world: np.ndarray = field(default_factory=lambda: np.eye(4))
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def read_posed(request: Request, folder: Folder, images: Sequence[PosedImage]) -
     source = assemble(request, rig, files, folder.path / NAME, FPS, BOUNDARY_RADIUS)
     if times and "fps" not in request.options:
         source.times = tuple(times[int(frame)] for frame in source.frames)
+    source.world = _world(request)
     source = upright(source, request.options.get("up", "+y"), request.body)
     if mean_up(source.poses)[1] < _UPRIGHT:
         log.warning(
@@ -165,16 +166,19 @@ def _add_images_on_disk(cameras: dict[str, _Camera], pattern: NamePattern, folde
 
 def _calibration(cameras: dict[str, _Camera], request: Request, folder: Folder) -> Calibration:
     """All cameras, in the metric world of the bodies."""
-    options = request.options
-    world = similarity(options.get("scale", 1.0), options.get("transform"))
     seen = [camera.seen for camera in cameras.values()]
     return Calibration(
         names=tuple(cameras),
-        w2c=moved(np.stack([image.w2c for image in seen]), world),
+        w2c=moved(np.stack([image.w2c for image in seen]), _world(request)),
         K=np.stack([image.lens.K for image in seen]),
         distortion=np.stack([image.lens.distortion for image in seen]),
         sizes=np.array([(image.lens.width, image.lens.height) for image in seen]),
     ).check(folder.calibration)
+
+
+def _world(request: Request) -> np.ndarray:
+    """(4, 4) from the calibration's world to the metric one of the bodies, before `up` turns both."""
+    return similarity(request.options.get("scale", 1.0), request.options.get("transform"))
 
 
 def _files(cameras: Sequence[_Camera], folder: Folder) -> Files:

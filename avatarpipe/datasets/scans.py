@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from avatarpipe.body.params import BodyParams
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.writing import write_frames
@@ -19,6 +21,8 @@ class ScanSource:
     poses: BodyParams  # F bodies in the dataset's world, metres
     scan: Callable[[int], Mesh]  # of a frame's index, in the same world
     inputs: dict[str, Path] = field(default_factory=dict)  # every file that is read, for the provenance
+    # (4, 4) similarity from the world of the dataset's files to this one, where the reader scaled or moved it.
+    world: np.ndarray = field(default_factory=lambda: np.eye(4))
 
 
 def write_scans(

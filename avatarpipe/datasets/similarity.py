@@ -71,7 +71,8 @@ def upright(source: MultiViewSource, up: str, body: Body) -> MultiViewSource:
     if np.array_equal(turn, np.eye(4)):
         return source
     cameras = replace(source.cameras, w2c=moved(source.cameras.w2c, turn))
-    return replace(source, cameras=cameras, poses=moved_poses(body, source.poses, turn))
+    poses = moved_poses(body, source.poses, turn)
+    return replace(source, cameras=cameras, poses=poses, world=turn @ source.world)
 
 
 def mean_up(poses: BodyParams) -> np.ndarray:

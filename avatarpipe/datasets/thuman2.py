@@ -48,6 +48,7 @@ def read(request: Request) -> ScanSource:
         poses=poses,
         scan=lambda index: read_scan(scan, scale),
         inputs={"fit": fit, "scan": scan, **_materials(scan.parent)},
+        world=np.diag([1 / scale, 1 / scale, 1 / scale, 1.0]),
     )
 
 

@@ -1,4 +1,4 @@
-"""An avatar's layers as 3DGS PLY files that any viewer of such files opens."""
+"""An avatar's layers as clouds that other programs can hold: ellipsoids, of any degree of harmonics, in any world."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from avatarpipe.avatar import Avatar
 from avatarpipe.body.params import BodyParams
 from avatarpipe.body.skinning import quaternion_product
+from avatarpipe.export.harmonics import turned_sh
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.gaussians.harmonics import C0
 
@@ -37,34 +38,26 @@ def with_sh(cloud: GaussianCloud, degree: int) -> GaussianCloud:
 
 
 def transformed(cloud: GaussianCloud, matrix: np.ndarray) -> GaussianCloud:
-    """The cloud moved by a similarity (4, 4): rotation, uniform scale, translation.
+    """The cloud moved by a similarity (4, 4): rotation, uniform scale, translation; colours turn with it.
 
-    Raises ValueError on a matrix that is none, or where harmonics above degree 0 would have to be turned.
+    Raises ValueError on a matrix that is none.
     """
-    linear = np.asarray(matrix, np.float64)[:3, :3]
+    matrix = np.asarray(matrix, np.float64)
+    linear = matrix[:3, :3]
     scale = np.cbrt(np.linalg.det(linear))
     if not np.allclose(linear @ linear.T, scale**2 * np.eye(3), atol=1e-6 * scale**2) or scale <= 0:
         raise ValueError("only rotation, uniform scale and translation move a Gaussian cloud")
     rotation = linear / scale
-    if (
-        cloud.sh is not None
-        and cloud.sh.shape[1] > 1
-        and not np.allclose(rotation, np.eye(3), atol=1e-6)
-    ):
-        raise ValueError(
-            "colours that depend on the view cannot be turned; export in the capture's own frame"
-        )
-    wxyz = Rotation.from_matrix(rotation).as_quat()[[3, 0, 1, 2]]
-    turn = torch.as_tensor(wxyz, dtype=cloud.quats.dtype, device=cloud.device).expand_as(
-        cloud.quats
-    )
+    wxyz = Rotation.from_matrix(rotation).as_quat(scalar_first=True)
+    turn = torch.as_tensor(wxyz, dtype=cloud.quats.dtype, device=cloud.device)
     means = cloud.means.double() @ torch.as_tensor(linear.T, device=cloud.device)
-    means = means + torch.as_tensor(np.asarray(matrix, np.float64)[:3, 3], device=cloud.device)
+    means = means + torch.as_tensor(matrix[:3, 3], device=cloud.device)
     return replace(
         cloud,
         means=means.to(cloud.means.dtype),
-        quats=quaternion_product(turn, cloud.quats),
+        quats=quaternion_product(turn.expand_as(cloud.quats), cloud.quats),
         scales=cloud.scales * float(scale),
+        sh=None if cloud.sh is None else turned_sh(cloud.sh, rotation),
     )
 
 

@@ -91,6 +91,7 @@ def run(options: Convert) -> None:
             subject=options.subject,
             gender=options.gender,
             truth=truth,
+            normalization=found.world.tolist(),
             provenance=made_by,
             **entries,
         ).save(draft / MANIFEST_NAME)

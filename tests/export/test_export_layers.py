@@ -1,5 +1,7 @@
 """Exported layers: the standard layout, the same picture, and back in the dataset's world."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from avatarpipe.cameras import orbit
 from avatarpipe.export.layers import DISC_THICKNESS, ellipsoids, layer_clouds, transformed, with_sh
 from avatarpipe.files import read_json
 from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.harmonics import sh_colors
 from avatarpipe.gaussians.ply import load_ply, save_ply
 from avatarpipe.gaussians.render import render
 from avatarpipe.steps import export
@@ -87,10 +90,21 @@ def test_what_is_no_similarity_is_refused(cloud):
         transformed(cloud, np.diag([1.0, 2.0, 1.0, 1.0]))
     with pytest.raises(ValueError, match="uniform scale"):
         transformed(cloud, np.diag([-1.0, 1.0, 1.0, 1.0]))
-    turn = np.eye(4)
-    turn[:3, :3] = Rotation.from_rotvec([0, 1, 0]).as_matrix()
-    with pytest.raises(ValueError, match="cannot be turned"):
-        transformed(with_sh(cloud, 1), turn)
+
+
+def test_colours_turn_with_the_cloud(cloud):
+    """Seen along R d, the turned cloud looks as the old one does along d; constant colours stay."""
+    generator = torch.Generator().manual_seed(1)
+    directions = torch.randn(1500, 3, generator=generator)
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_rotvec([0.4, 1.9, -0.7]).as_matrix()
+    along = directions @ torch.tensor(matrix[:3, :3].T).float()
+    for count in (1, 4, 9, 16):
+        sh = torch.randn(1500, count, 3, generator=generator)
+        moved = transformed(replace(cloud, colors=None, sh=sh), matrix)
+        torch.testing.assert_close(sh_colors(moved.sh, along), sh_colors(sh, directions), atol=2e-5, rtol=0)
+        torch.testing.assert_close(moved.sh[:, 0], sh[:, 0], atol=1e-5, rtol=0)
+    assert transformed(cloud, matrix).sh is None
 
 
 class Pair:
@@ -118,7 +132,7 @@ def test_step_writes_every_layer_in_both_spaces(cloud, tmp_path, monkeypatch):
     monkeypatch.setattr(export.Avatar, "load", lambda path: Pair(cloud))
     (tmp_path / "avatar.json").write_text("{}")
     out = tmp_path / "export" / "export.json"
-    export.main(["--avatar", str(tmp_path / "avatar.json"), "--out", str(out), "--sh-degree", "0"])
+    export.main(["--avatar", str(tmp_path / "avatar.json"), "--out", str(out), "--sh-degree", "0", "--formats", "ply"])
     files = read_json(out)["files"]
     assert {name: entry["count"] for name, entry in files.items()} == {
         "composite.ply": 1500, "composite_posed.ply": 1500, "inner.ply": 1000, "inner_posed.ply": 1000,

@@ -162,14 +162,17 @@ def write_transforms(
     cameras: Cameras,
     shots: Sequence[Shot],
     distortion: np.ndarray | None = None,
+    notes: Sequence[dict] | None = None,
     **extra: object,
 ) -> None:
     """Write a transforms.json that nerfstudio reads; intrinsics stand beside each image.
 
-    distortion: (C, 5) OpenCV k1 k2 p1 p2 k3. extra: further keys of the document, such as ply_file_path.
+    distortion: (C, 5) OpenCV k1 k2 p1 p2 k3. notes: further keys of each shot's frame. extra: further keys of the
+    document, such as ply_file_path.
     Beyond nerfstudio's keys each frame names its `camera`, so that several frames of one camera are known as such.
     """
-    frames = [_entry(image) for image in posed_images(cameras, shots, distortion)]
+    entries = map(_entry, posed_images(cameras, shots, distortion))
+    frames = [entry | note for entry, note in zip(entries, notes or [{}] * len(shots), strict=True)]
     write_json(path, {"camera_model": "OPENCV", **extra, "frames": frames})
 
 
