@@ -43,13 +43,15 @@ class Tolerance:
     """Least median share of joints on the silhouette, and of joints in front of the camera."""
     camera_outside: float = 0.5
     """Largest median share of the body out of the silhouette in one camera."""
+    camera_excess: float = 0.2
+    """The same where all others fit; it grows by thrice the share in the median camera."""
     offset: float = 0.05
     """Metres that all bodies may be off in one direction."""
     scale: float = 0.08
     """How far the subject's size may be from the body's, as a share of it."""
     margin: float = 0.35
     """Share of the misfit by which another gender, frame, hand, place or size must be better to count as the right one."""
-    certainty: float = 4.0
+    certainty: float = 3.0
     """Standard errors of that difference over images or hands."""
     warn_outside: float = 0.03
     """Median share of the body out of the silhouette from which the report warns."""
@@ -241,15 +243,16 @@ def _hands(capture: Capture, scene: Scene, tolerance: Tolerance) -> Finding | No
 
 
 def _lone_cameras(table: pd.DataFrame, tolerance: Tolerance) -> Finding | None:
-    """Cameras in which the body is off although it is not in most."""
+    """Cameras in which the body is off although it is not in most: far more than in the others, or by very much."""
     by_camera = table.groupby("camera")["outside"].median()
-    off = by_camera[by_camera > tolerance.camera_outside]
+    limit = min(tolerance.camera_outside, tolerance.camera_excess + 3 * by_camera.median())
+    off = by_camera[by_camera > limit]
     if not len(off):
         return None
     named = ", ".join(f"{camera} ({share:.2f})" for camera, share in off.head(8).items())
     says = (
         f"The body fits in most cameras, but lies outside of the silhouette in {len(off)} of {len(by_camera)}: {named} "
-        f"(at most {tolerance.camera_outside}). Likely cause: camera calibration of these alone: another camera's "
+        f"(at most {limit:.2f}). Likely cause: camera calibration of these alone: another camera's "
         "numbers, images under a wrong name, or a camera that moved. Correct them or leave these cameras out."
     )
     return Finding("camera calibration", says, {f"outside {name}": float(x) for name, x in off.items()})

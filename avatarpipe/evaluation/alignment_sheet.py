@@ -73,7 +73,7 @@ def _tile_of(look: Look) -> tuple[np.ndarray, tuple[int, int]]:
     low, high = np.maximum(low - grow, 0), np.minimum(high + grow, look.shape[::-1])
     zoom = _PIXELS / (high - low)[1]
     to_tile = np.array([[zoom, 0, -zoom * low[0]], [0, zoom, -zoom * low[1]], [0, 0, 1]])
-    return to_tile, tuple(int(round(side * zoom)) for side in high - low)
+    return to_tile, tuple(round(float(side * zoom)) for side in high - low)
 
 
 def _pictures(capture: Capture, look: Look, to_tile: np.ndarray, size) -> tuple[np.ndarray, np.ndarray]:
