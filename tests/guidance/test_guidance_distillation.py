@@ -107,19 +107,19 @@ def test_the_gradient_is_that_of_a_plain_implementation(judge, covered, with_fro
 def test_the_loss_is_normalised_by_view(judge, covered):
     """Twice the views, twice the same: the gradient stays of one size."""
     sizes = {}
-    for views in (2, 12):
+    for views in (2, 10):
         norms = []
         for step in range(2):
             layer = covered()
             judge(replace(STAGE, views=views)).loss(layer, None, step).loss.backward()
             norms.append(layer.cloud.colors.grad.sum().abs())
         sizes[views] = torch.stack(norms).mean()
-    assert 0.2 < sizes[12] / sizes[2] < 5.0
+    assert 0.2 < sizes[10] / sizes[2] < 5.0
 
 
 def test_one_step_is_a_function_of_seed_and_step(judge, covered):
     one, other = judge(), judge()
-    for step in (0, 5):
+    for step in (5,):
         other.loss(covered(), None, step)  # having done something before changes nothing
     found = []
     for distillation in (one, other):

@@ -145,6 +145,7 @@ def test_missing_weights_stop_the_step_before_it_trains(dressed, guided_settings
         ({"guidance": {"modle": "x"}}, r"settings\.guidance: unknown key modle"),
         ({"guidance": {"dtype": "fp8"}}, r"guidance\.dtype: 'fp8' is not one of bf16, fp16, fp32"),
         ({"guidance": {"timesteps": [0.1]}}, r"timesteps: \[0\.1\] is not a list of 2 numbers"),
+        ({"guidance": {"cameras": {"fov": [70, 40]}}}, r"cameras\.fov: \[70, 40\] is no range; the lower end"),
         ({"guidance": {"compiled": 1}}, r"compiled: 1 is not true or false"),
         ({"guidance": "x"}, r"'x' is not a mapping"),
         ({"guidance_prompt": 3}, r"guidance_prompt: 3 is not a text"),

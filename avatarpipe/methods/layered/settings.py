@@ -96,11 +96,14 @@ def _convert(hint, value, where: str):
 
 
 def _numbers(kinds: tuple, values, where: str) -> tuple:
-    """Of tuple[int, ...] any number of values, of tuple[float, float] two."""
+    """Of tuple[int, ...] any number of values, of tuple[float, float] the two ends of a range."""
     if not isinstance(values, (list, tuple)) or (kinds[-1] is not ... and len(values) != len(kinds)):
         count = "a list of numbers" if kinds[-1] is ... else f"a list of {len(kinds)} numbers"
         raise InputError(f"{where}: {values!r} is not {count}.")
-    return tuple(_number(kinds[0], item, where) for item in values)
+    numbers = tuple(_number(kinds[0], item, where) for item in values)
+    if kinds[-1] is not ... and numbers[0] > numbers[-1]:
+        raise InputError(f"{where}: {values!r} is no range; the lower end comes first.")
+    return numbers
 
 
 def _chosen(hint, value, where: str):
