@@ -69,8 +69,10 @@ class Options:
     views: int = 8
     every: int = 1
     """Iterations from one guided one to the next: 5, with 2 views, is bearable on a CPU."""
-    timesteps: tuple[float, float] = (0.3, 0.98)
+    timesteps: tuple[float, float] = (0.02, 0.98)
     """Lowest and highest, as shares of all."""
+    annealed_to: float = 0.5
+    """Highest timestep at the end, as a share; 0.98 for no annealing."""
     skin_weight: float = 0.2
     """Of the surface prior where both are asked; alone it has the preset's weight."""
     garment: str = "upper"
@@ -85,7 +87,8 @@ def way_settings(way: str, base: StageSettings, options: Options) -> StageSettin
     if way in ("none", "surface"):
         return settings
     guidance = GuidanceSettings(
-        model=str(options.prior), guidance_scale=options.guidance_scale, timesteps=options.timesteps, weighting="image",
+        model=str(options.prior), guidance_scale=options.guidance_scale, timesteps=options.timesteps,
+        timestep_schedule="annealed", annealed_to=options.annealed_to,
     )  # fmt: skip
     return replace(
         settings, guidance=guidance, guidance_weight=options.guidance_weight, guidance_views=options.views,

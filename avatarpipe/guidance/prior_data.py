@@ -120,11 +120,11 @@ class PriorImages:
     def __len__(self) -> int:
         return len(self._parts["classes"])
 
-    def at(self, indices: torch.Tensor) -> PriorBatch:
-        """The pictures at `indices` as they are, on black."""
-        black = torch.zeros(len(indices), 3, device=self.device)
+    def at(self, indices: torch.Tensor, background: float = 0.0) -> PriorBatch:
+        """The pictures at `indices` as they are, on a grey or black background."""
+        plain = torch.full((len(indices), 3), background, device=self.device)
         return self._composed(
-            indices, torch.ones_like(black), black, torch.zeros_like(indices, dtype=torch.bool)
+            indices, torch.ones_like(plain), plain, torch.zeros_like(indices, dtype=torch.bool)
         )
 
     def batch(self, count: int, generator: torch.Generator) -> PriorBatch:

@@ -17,9 +17,8 @@ from avatarpipe.guidance.model import Seen
 from avatarpipe.guidance.prior_words import CLASSES, NOTHING, prompt_classes
 
 MANIFEST = "prior.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 TIMESTEPS = 1000
-SHIFT_FROM = 16  # pixels of an image for which the cosine schedule is right as it is
 SKELETON, SEEN, TONE, BACKGROUND = slice(0, 3), slice(3, 7), slice(7, 10), slice(10, 13)
 PLANES = 13
 _HINT = "Train it with `snakemake --cores all results/prior/prior.json`, or name another model in guidance.model."
@@ -32,7 +31,7 @@ class PriorCondition:
     classes: torch.Tensor
     """(B,) int64, see prior_words."""
     planes: torch.Tensor
-    """(B, PLANES, S, S): skeleton; seen colours times certainty, certainty; skin tone; background in [-1, 1]."""
+    """(B, PLANES, S, S): skeleton; seen colours times certainty, certainty; skin tone; background, black where untold."""
 
     def to(self, *args) -> "PriorCondition":
         """The planes in another type or on another device; the classes follow to the device."""
@@ -51,19 +50,10 @@ class PriorCondition:
         return PriorCondition(classes, torch.where(which[:, None, None, None], 0.0, self.planes))
 
 
-def schedule(size: int) -> DDIMScheduler:
-    """The noise of each timestep for images of `size` pixels; the network predicts the velocity.
-
-    A cosine (Nichol and Dhariwal 2021) whose signal-to-noise ratio is lowered by (16 / size)^2 (Hoogeboom et al. 2023):
-    pictures of skin are so smooth that neighbours average the noise away, and colours would be settled before training
-    ever asks for them.
-    """
-    cosine = DDIMScheduler(TIMESTEPS, beta_schedule="squaredcos_cap_v2").alphas_cumprod.double()
-    ratio = cosine / (1.0 - cosine) * min(1.0, (SHIFT_FROM / size) ** 2)
-    levels = ratio / (1.0 + ratio)
-    betas = 1.0 - levels / torch.cat([levels.new_ones(1), levels[:-1]])
+def schedule() -> DDIMScheduler:
+    """The noise of each timestep (cosine, Nichol and Dhariwal 2021); the network predicts the velocity."""
     return DDIMScheduler(
-        TIMESTEPS, trained_betas=betas.clamp(max=0.9999).float().numpy(), prediction_type="v_prediction",
+        TIMESTEPS, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction",
         clip_sample=True, set_alpha_to_one=True, timestep_spacing="trailing",
     )  # fmt: skip
 
@@ -98,7 +88,7 @@ class Prior:
         self.unet = unet.eval().requires_grad_(False)
         self.image_size, self.dtype = int(unet.config.sample_size), unet.dtype
         self.scale = scale
-        self.alphas_cumprod = schedule(self.image_size).alphas_cumprod.float().to(unet.device)
+        self.alphas_cumprod = schedule().alphas_cumprod.float().to(unet.device)
         self.tone: torch.Tensor | None = None
 
     @property
@@ -184,7 +174,7 @@ def planes(skeletons: torch.Tensor, seen: Seen | None, tones: torch.Tensor | Non
     filled[:, SKELETON] = skeletons.permute(0, 3, 1, 2)
     if seen is not None:
         filled[:, SEEN] = torch.cat([seen.colors, seen.certainty], dim=-1).permute(0, 3, 1, 2)
-        filled[:, BACKGROUND] = 2.0 * seen.backgrounds[:, :, None, None] - 1.0  # black is not the same as untold
+        filled[:, BACKGROUND] = seen.backgrounds[:, :, None, None]
     if tones is not None:
         filled[:, TONE] = tones.to(filled).expand(count, 3)[:, :, None, None]
     return filled
@@ -195,7 +185,7 @@ def sample(
     prior: Prior, condition: PriorCondition, steps: int, generator: torch.Generator
 ) -> torch.Tensor:
     """(B, S, S, 3) images drawn from the prior by DDIM (Song et al. 2021) in `steps` steps; generator on the CPU."""
-    scheduler, count = schedule(prior.image_size), len(condition.classes)
+    scheduler, count = schedule(), len(condition.classes)
     scheduler.set_timesteps(steps, prior.device)
     size = prior.image_size
     x = torch.randn(count, 3, size, size, generator=generator).to(prior.device)
@@ -209,7 +199,7 @@ def save_prior(folder: Path, unet: UNet2DModel, made_by: dict) -> None:
     unet.save_pretrained(folder / "unet", safe_serialization=True)
     manifest = {
         "format_version": FORMAT_VERSION, "image_size": int(unet.config.sample_size), "unet": "unet",
-        "prediction": "v", "timesteps": TIMESTEPS, "noise": f"cosine, shifted from {SHIFT_FROM} px",
+        "prediction": "v", "timesteps": TIMESTEPS, "noise": "squaredcos_cap_v2",
     }  # fmt: skip
     write_json(folder / MANIFEST, manifest | made_by)
 

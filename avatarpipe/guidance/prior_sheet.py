@@ -9,6 +9,7 @@ from avatarpipe.guidance.prior_model import SEEN, TONE, Prior, PriorCondition, p
 SAMPLING_STEPS = 40
 COLUMNS = 16
 ENLARGED = 2
+GREY = 0.5  # what the people stand before: black would count as untold
 TOLD = ("skeleton", "skeleton and skin tone", "skeleton, skin tone and what was seen")
 
 
@@ -18,7 +19,7 @@ def held_out(prior: Prior, images: PriorImages, seed: int) -> tuple[np.ndarray, 
     The people are spread over `images`, one a column.
     """
     indices = torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long().to(images.device)
-    batch = images.at(indices)
+    batch = images.at(indices, GREY)
     rows, scores = [batch.images, batch.seen.colors], {}
     for told, condition in zip(TOLD, _conditions(batch), strict=True):
         drawn = sample(prior, condition, SAMPLING_STEPS, torch.Generator().manual_seed(seed))

@@ -30,9 +30,9 @@ class PriorSettings:
     """Side of the images in pixels."""
     channels: tuple[int, ...] = (64, 128, 192, 256)
     """Of the network, a number a level; each level halves the resolution."""
-    iterations: int = 5000
-    batch: int = 64
-    learning_rate: float = 3e-4
+    iterations: int = 3000
+    batch: int = 128
+    learning_rate: float = 5e-4
     warmup: int = 200
     """Iterations until the learning rate is reached; from there it falls as a cosine to a hundredth."""
     average: float = 0.999
@@ -67,7 +67,7 @@ class PriorStage:
             weight_decay=0.01,
             fused=device.type == "cuda",
         )
-        self.levels = schedule(settings.size).alphas_cumprod.float().to(device)
+        self.levels = schedule().alphas_cumprod.float().to(device)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Iteration `step`: the squared error of the velocity on a batch, one descent."""

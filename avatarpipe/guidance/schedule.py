@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-Weighting = Literal["published", "variance", "uniform", "image"]
+Weighting = Literal["published", "variance", "uniform"]
 TimestepSchedule = Literal["uniform", "annealed"]
 
 
@@ -34,11 +34,7 @@ def gradient_weight(weighting: Weighting, alphas: torch.Tensor) -> torch.Tensor:
     """w(t) of signal levels a_t (any shape).
 
     published: sqrt(a) (1 - a), as HumanGaussian and LayerGS have it. variance: 1 - a (DreamFusion). uniform: 1.
-    image: sqrt((1 - a) / a), by which the gradient is the image less the image that the model believes in: noisy images,
-    where colours are decided, count as much as clear ones. For priors in pixel space that are told what they look at.
     """
-    if weighting == "image":
-        return ((1.0 - alphas) / alphas).sqrt()
     if weighting == "published":
         return alphas.sqrt() * (1.0 - alphas)
     return 1.0 - alphas if weighting == "variance" else torch.ones_like(alphas)

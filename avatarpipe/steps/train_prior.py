@@ -38,9 +38,9 @@ class TrainPrior:
     """Where the renders are kept or already lie; a folder beside the manifest by default."""
     exclude: tuple[int, ...] = ()
     """Seeds of synthetic subjects that the prior must never see."""
-    people: int = 450
+    people: int = 160
     """Whom it learns from."""
-    test_people: int = 12
+    test_people: int = 6
     """Whom its samples are compared with."""
     poses: int = 6
     """Of each person, each seen by eight cameras."""
@@ -50,9 +50,9 @@ class TrainPrior:
     """Side of the renders in the data folder, where they are larger; 0 for the same."""
     channels: tuple[int, ...] = (64, 128, 192, 256)
     """Of the network, a number a level."""
-    iterations: int = 5000
-    batch: int = 64
-    learning_rate: float = 3e-4
+    iterations: int = 3000
+    batch: int = 128
+    learning_rate: float = 5e-4
     checkpoint_every: int = 1000
     workers: int = 0
     """Processes that render; 0 for one a core."""
