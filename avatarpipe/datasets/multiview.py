@@ -92,8 +92,9 @@ class MultiViewSource:
     sizes: np.ndarray | None = None
     boundary_radius: int = 4  # pixels around the silhouette's edge to be left out of comparisons
     premultiplied: bool = False  # the images are already on black where the mask is 0
+    # The images are their subjects laid on white by the masks: they are put on black, premultiplied.
+    on_white: bool = False
     # Of recordings that are no image files: puts them into a folder, once, and returns the views.
-    on_white: bool = False  # the images are their subjects laid on white by the masks; they are put on black, premultiplied
     unpack: Callable[[Path], list[View]] | None = None
     # (4, 4) similarity from the world of the dataset's files to this one, where the reader turned, scaled or moved it.
     world: np.ndarray = field(default_factory=lambda: np.eye(4))
