@@ -343,7 +343,7 @@ def test_half_written_files_are_not_taken_for_whole(source, draft, monkeypatch):
 def test_a_killed_process_leaves_its_work_to_the_next(tmp_path, monkeypatch):
     """SIGKILL in the middle of a real run, then the same step again."""
     (tmp_path / "raw").mkdir()
-    frames = 120
+    frames = 300
     source = png_source(tmp_path / "raw", frames=frames)
     out = tmp_path / "ann" / "convert"
     code = textwrap.dedent(f"""
