@@ -8,6 +8,7 @@ a thousand subjects have ten thousand jobs, and each would have fifty files to l
 
 import ast
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from avatarpipe.errors import InputError
 from avatarpipe.files import file_sha256, write_if_changed
 
 PACKAGE = Path(__file__).parent
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # where Python's grammar has statements
 
 
 @cache
@@ -34,7 +36,7 @@ def _imports(module: str) -> set[str]:
         raise InputError(f"{module}: no such module in {PACKAGE}. A rule or step names it; check the spelling.")
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     found = {".".join(package[: i + 1]) for i in range(len(package))}
-    for node in ast.walk(ast.parse(file.read_text(), file)):
+    for node in _statements(ast.parse(file.read_text(), file)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -42,6 +44,15 @@ def _imports(module: str) -> set[str]:
             base = ".".join([*base, *filter(None, [node.module])])
             found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
     return {name for name in found if name.split(".")[0] == PACKAGE.name and _file(name)}
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Every statement below `node`, those inside of functions and branches included; expressions are not looked into."""
+    for name in _BLOCKS:
+        for child in getattr(node, name, ()):
+            if isinstance(child, ast.stmt):
+                yield child
+            yield from _statements(child)
 
 
 def sources(module: str) -> list[str]:

@@ -29,7 +29,11 @@ except InputError as error:
 
 subjects = layout.subjects
 motions = ConfiguredMotions(config)
-gc.set_threshold(1_000_000)  # a plan for a thousand subjects is millions of objects that stay
+gc.disable()  # a plan for a thousand subjects is millions of objects, and all of them stay
+
+
+onstart:
+    gc.enable()
 
 
 wildcard_constraints:
