@@ -1,6 +1,9 @@
 """Captures out and in again: what other programs would read, and the very capture through our own converters."""
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -162,6 +165,31 @@ def test_colmap_text_line_by_line(video):
     np.testing.assert_allclose([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], rig().w2c[0, 0, :3])
     np.testing.assert_allclose(np.array(values[5:8], float), rig().w2c[0, :3, 3])
     assert [line for line in (model / "points3D.txt").read_text().splitlines() if line[0] != "#"] == []
+
+
+PYCOLMAP = """
+import json, sys, pycolmap
+model = pycolmap.Reconstruction(sys.argv[1])
+rows = {i.name: [i.cam_from_world().matrix().tolist(), model.cameras[i.camera_id].calibration_matrix().tolist()]
+        for i in model.images.values()}
+print(json.dumps({"images": rows, "points": len(model.points3D)}))
+"""
+
+
+@pytest.mark.skipif(find_spec("pycolmap") is None, reason="pycolmap is not installed (pip install pycolmap)")
+@pytest.mark.parametrize("layout", ["colmap", "colmap-binary"])
+def test_colmap_itself_reads_the_model(video, fake_body, fake_body_file, layout):
+    """In a process of its own: its libraries and OpenCV's do not get along in one."""
+    model = exported(video, layout, "--body", fake_body_file) / "000010" / "sparse" / "0"
+    done = subprocess.run([sys.executable, "-c", PYCOLMAP, str(model)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["points"] == len(fake_body.v_template)
+    assert sorted(found["images"]) == ["a.jpg", "b.png", "c.png"]
+    for name, (w2c, K) in found["images"].items():
+        camera = rig()[CAMERAS.index(name[0])]
+        np.testing.assert_allclose(w2c, camera.w2c[0, :3], atol=1e-9)
+        np.testing.assert_allclose(K, camera.K[0], atol=1e-9)
 
 
 def test_bodies_alone(video, fake_body):
