@@ -1,6 +1,6 @@
 """Exports as programs of others read them: splat-transform (PlayCanvas) and the Khronos glTF validator, where installed.
 
-    npm install @playcanvas/splat-transform gltf-validator     (in the repository's folder, or set NODE_PATH to theirs)
+    npm install --no-save @playcanvas/splat-transform gltf-validator     (in the repository's folder, or set NODE_PATH to theirs)
 """
 
 import json
