@@ -8,6 +8,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 CORES ?= all
 ARGS ?=
+TESTERS ?= 2
 PY := $(VENV)/bin/python
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
@@ -33,8 +34,8 @@ run: $(VENV)/installed  ## run what is not up to date; ARGS="--config preset=fas
 report: $(VENV)/installed  ## write results/report.html from what is there
 	$(SNAKEMAKE) $(ARGS) --report results/report.html
 
-test: lint  ## lint, then the whole test suite
-	$(PY) -m pytest $(ARGS)
+test: lint  ## lint, then the whole test suite in TESTERS=2 processes
+	$(PY) -m pytest --numprocesses $(TESTERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
 	$(PY) -m ruff check .

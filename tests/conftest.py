@@ -6,6 +6,12 @@ import pytest
 from avatarpipe.body.model import Body
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of one folder share costly fixtures: where several processes test, each folder stays in one."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture(scope="session")
 def fake_body_file(tmp_path_factory):
     """A body in the SMPL-X layout that smplx loads; capsules, 55 joints, random hand PCA."""
