@@ -27,6 +27,7 @@ include: "rules/extract_mesh.smk"
 include: "rules/export.smk"
 include: "rules/export_capture.smk"
 include: "rules/evaluate.smk"
+include: "rules/score.smk"
 include: "rules/pictures.smk"
 include: "rules/collect.smk"
 

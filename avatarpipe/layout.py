@@ -12,11 +12,14 @@ from avatarpipe.datasets.choices import of_source
 from avatarpipe.datasets.inputs import raw_inputs
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
+from avatarpipe.genders import PERSON
+from avatarpipe.score_files import score_files
 from avatarpipe.weight_files import guidance_manifests
 
 SCANNED = frozenset({"synthetic", "4d-dress", "thuman2.0", "thuman2.1"})  # the others are images
 LABELLED = frozenset({"synthetic", "4d-dress"})  # scans that tell garments apart
 SYNTHESIZED_BY = {"synthetic": "synthesize", "synthetic-video": "synthesize_video"}
+SCORING_JOBS = ("draw_inner", "score")
 MANY_THREADS = 64  # Snakemake grants as many as it has
 SYNTHETIC_SOURCE = "synthetic/Inner/Take1"
 TIMED_JOBS = (
@@ -152,6 +155,20 @@ class Layout:
             return []
         return list(guidance_manifests(self.config["layered"]["guidance"]).values())
 
+    def score_weights(self) -> list[Path]:
+        """The files of the networks that score the inner layer."""
+        scoring = self.config["scoring"]
+        return score_files(scoring["image_reward"], scoring["clip"])
+
+    def score_prompt(self, subject: str) -> str:
+        """What renders of the subject's inner layer ought to show."""
+        return self.config["scoring"]["prompt"].replace("{person}", PERSON[self.cell(subject, "gender")])
+
+    def metrics(self) -> list[str]:
+        """The tables of metrics of all layered subjects."""
+        steps = ("evaluate", *(("score",) if self.config["scoring"]["enabled"] else ()))
+        return [f"results/{subject}/layered/{step}/metrics.parquet" for step in steps for subject in self.layered()]
+
     def free_genders(self) -> Sequence[str]:
         """The genders of which the free body is built, as its files are called."""
         return self.subjects["gender"].str.upper().unique() if self.config["bodies"] == "free" else []
@@ -175,7 +192,7 @@ class Layout:
         return [
             f"{subject}/{job}"
             for subject in self.layered()
-            for job in TIMED_JOBS
+            for job in (*TIMED_JOBS, *(SCORING_JOBS if self.config["scoring"]["enabled"] else ()))
             if job != "render" or self.is_scanned(subject)
         ]
 

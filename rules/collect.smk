@@ -1,6 +1,7 @@
 """Tables over all subjects, and what the run cost.
 
-Needs: every subject's metrics.parquet and pictures.json; by then the benchmark files of its jobs are there too.
+Needs: every subject's metrics.parquet, that of `score` too where it is enabled, and pictures.json; by then the
+       benchmark files of its jobs are there too.
 Makes: results/tables/: metrics.parquet and metrics.csv with every value; summary.csv, .md and .html with mean and
        spread; timings.csv and timings.png.
 """
@@ -9,16 +10,12 @@ Makes: results/tables/: metrics.parquet and metrics.csv with every value; summar
 rule collect:
     "Gather metrics and timings of all subjects."
     input:
-        metrics=expand(
-            "results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()
-        ),
+        metrics=layout.metrics(),
         pictures=expand(
-            "results/{subject}/layered/pictures/pictures.json", subject=layout.layered()
+            "results/{subject}/layered/pictures/pictures.json",
+            subject=layout.layered(),
         ),
-        metrics_list=path_list(
-            "metrics",
-            expand("results/{subject}/layered/evaluate/metrics.parquet", subject=layout.layered()),
-        ),
+        metrics_list=path_list("metrics", layout.metrics()),
         benchmarks_list=path_list("benchmarks", layout.benchmarks()),
         code=sources("avatarpipe.steps.collect"),
     output:

@@ -78,6 +78,7 @@ image_capture = of_subject(layout.image_capture)
 labelled_capture = of_subject(layout.labelled_capture)
 convert_threads = of_subject(layout.convert_threads)
 render_minutes = of_subject(layout.render_minutes)
+score_prompt = of_subject(layout.score_prompt)
 stage_settings = layout.stage_settings
 alignment_tolerance = layout.alignment_tolerance
 
@@ -110,6 +111,11 @@ def body_gender(wildcards):
 def sapiens_checkpoint(wildcards):
     """The segmentation network that the configuration names."""
     return layout.sapiens_checkpoint()
+
+
+def score_weights(wildcards):
+    """The networks that score the inner layer, so that only that job misses them."""
+    return layout.score_weights()
 
 
 def lpips_weights(wildcards):

@@ -7,7 +7,8 @@ import pandas as pd
 GROUP = ["subject", "method", "stage", "split", "layer", "metric", "unit"]
 ARROWS = {
     "psnr": "↑", "ssim": "↑", "lpips": "↓", "iou": "↑", "miou": "↑", "hidden": "↑", "penetration": "↓",
-    "chamfer": "↓", "f": "↑", "normal": "↑",
+    "chamfer": "↓", "f": "↑", "normal": "↑", "image": "↑",
+    "clip": "↑",
 }  # fmt: skip
 
 

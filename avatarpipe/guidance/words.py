@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from avatarpipe.genders import PERSON
+
 FRONT, SIDE, BACK, OVERHEAD = VIEWS = ("front view", "side view", "back view", "overhead view")
 OVERHEAD_FROM = 60.0  # degrees of elevation
-PERSON = {"male": "man", "female": "woman", "neutral": "person"}
 _WEARING = {
     ("single", "upper"): "a shirt",
     ("single", "lower"): "pants",
