@@ -211,5 +211,5 @@ def test_a_broken_file_is_refused(tmp_path, broken):
         np.savez(path, **arrays)
     if broken == "cut":
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="weights.npz"):
+    with pytest.raises(InputError, match=r"weights\.npz"):
         WeightVolume.load(path)

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from avatarpipe.body.model import Body
-from avatarpipe.body.params import BodyParams
 from avatarpipe.body.skinning import bind, skinned_motion
 from avatarpipe.errors import InputError
 from avatarpipe.mesh.mesh import Mesh, load_mesh
