@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
+from avatarpipe.methods.animatable.kinematics import chain, from_rest
 
 HEAD = slice(66, 75)  # of the 165 numbers of a pose: jaw and eyes
 BODY = slice(3, 66)  # what the networks see
@@ -43,18 +43,8 @@ class Rig:
         return Rig(joints, body.parents.astype(np.int64), canonical, head_joints)
 
     @cached_property
-    def _from_canonical(self) -> np.ndarray:
-        return np.linalg.inv(self._chain(self.canonical))
-
-    def _chain(self, pose: np.ndarray) -> np.ndarray:
-        """(55, 4, 4) of each joint's frame: forward kinematics, the root at its rest place."""
-        world = np.tile(np.eye(4), (len(self.joints), 1, 1))
-        world[:, :3, :3] = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix()
-        world[:, :3, 3] = self.joints
-        world[1:, :3, 3] -= self.joints[self.parents[1:]]
-        for joint in range(1, len(world)):
-            world[joint] = world[self.parents[joint]] @ world[joint]
-        return world
+    def _rest(self) -> tuple[np.ndarray, np.ndarray]:
+        return chain(self.canonical, self.joints, self.parents)
 
     def bones(self, params: BodyParams) -> torch.Tensor:
         """(55, 16) of each bone from the canonical pose to that of `params` (one body): 9 linear, 3 translation, 4 quaternion.
@@ -65,17 +55,9 @@ class Rig:
         pose = params.full_pose[0].detach().cpu().numpy().astype(np.float64)
         if not self.head_joints:
             pose[HEAD] = 0.0
-        moved = self._chain(pose) @ self._from_canonical
-        moved[:, :3, 3] += params.transl[0].detach().cpu().numpy()
-        quats = self._same_side(Rotation.from_matrix(moved[:, :3, :3]).as_quat(scalar_first=True))
-        linear, translation = moved[:, :3, :3].reshape(-1, 9), moved[:, :3, 3]
-        return torch.from_numpy(np.concatenate([linear, translation, quats], axis=1)).float()
-
-    def _same_side(self, quats: np.ndarray) -> np.ndarray:
-        for joint in range(1, len(quats)):
-            if quats[joint] @ quats[self.parents[joint]] < 0:
-                quats[joint] = -quats[joint]
-        return quats
+        moved = from_rest(*chain(pose, self.joints, self.parents), *self._rest, self.parents)
+        moved[:, 9:12] += params.transl[0].detach().cpu().numpy()
+        return torch.from_numpy(moved).float()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Its arrays by name."""
