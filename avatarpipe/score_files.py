@@ -5,6 +5,7 @@ Imports no torch: the workflow asks here too, before any job runs. What is missi
 
 from pathlib import Path
 
+from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 
 IMAGE_REWARD_FILES = ("ImageReward.pt", "med_config.json", "vocab.txt")
@@ -34,6 +35,10 @@ def clip_files(folder: str | Path) -> dict[str, Path]:
 
 
 def score_files(image_reward: str | Path, clip: str | Path) -> list[Path]:
-    """All files of the scores whose folder is not empty."""
+    """All files of the scores whose folder is not empty; InputError where both are."""
+    if not (image_reward or clip):
+        raise InputError(
+            "scoring.image_reward and scoring.clip are both empty; name the folder of at least one network."
+        )
     rewarded = image_reward_files(image_reward).values() if image_reward else ()
     return [*rewarded, *(clip_files(clip).values() if clip else ())]

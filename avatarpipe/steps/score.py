@@ -51,10 +51,6 @@ class Options:
 
 def run(options: Options) -> None:
     """Score, then write the protocol, then the table."""
-    if not (options.image_reward or options.clip):
-        raise InputError(
-            "--image-reward, --clip: both are empty; give the folder of at least one network."
-        )
     if not options.prompt.strip():
         raise InputError("--prompt: empty; say what the pictures ought to show.")
     weights = score_files(options.image_reward, options.clip)

@@ -216,7 +216,7 @@ def test_one_score_alone_can_be_asked_for(networks, tmp_path):
     score.run(score.Options(prompt="a man", clip=str(networks[1]), **options))
     assert list(read_table(tmp_path / "metrics.parquet")["metric"]) == ["clip_score"]
     for given, says in (
-        ({"prompt": "a man"}, "both are empty"),
+        ({"prompt": "a man"}, "both empty"),
         ({"prompt": " ", "clip": "x"}, "--prompt: empty"),
     ):
         with pytest.raises(InputError, match=says):

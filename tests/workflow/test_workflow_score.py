@@ -65,6 +65,8 @@ def test_networks_are_inputs_and_missing_ones_are_named(tmp_path):
         InputError, match=r"ImageReward\.pt: no such file\. .*Nothing is downloaded"
     ):
         layout(**folders).score_weights()
+    with pytest.raises(InputError, match="both empty"):
+        layout(image_reward="", clip="").score_weights()
     files = write_networks(tmp_path)
     assert sorted(layout(**folders).score_weights()) == sorted(files)
     assert (
