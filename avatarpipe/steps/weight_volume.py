@@ -1,0 +1,98 @@
+"""Spread the body's skinning weights into the space around it, for points that are not bound to its surface.
+
+    avatarpipe weight-volume --capture results/ada/normalize/capture.json --body results/body/SMPLX_FEMALE.npz \\
+        --out results/ada/animatable/weights/weights.json
+"""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avatarpipe.body.model import Body
+from avatarpipe.body.params import BodyParams
+from avatarpipe.body.weight_check import weight_errors
+from avatarpipe.body.weight_volume import SAMPLING, weight_volume
+from avatarpipe.capture.capture import Capture
+from avatarpipe.capture.writing import publishing
+from avatarpipe.devices import chosen_device
+from avatarpipe.errors import InputError
+from avatarpipe.files import write_json
+from avatarpipe.methods.animatable.rig import big_pose
+from avatarpipe.provenance import provenance
+from avatarpipe.steps.command import run_step
+
+log = logging.getLogger(__name__)
+
+_CHECKED_POSES = 20
+
+
+@dataclass(frozen=True)
+class WeightVolumeOptions:
+    """weights.npz beside the manifest: a grid of skinning weights around the body in the subject's shape and big pose."""
+
+    capture: Path
+    """The subject's capture.json; its first body gives the shape, all of them poses to check by."""
+    body: Path
+    """The SMPLX_*.npz of the subject's gender."""
+    out: Path
+    """The manifest to write last, such as results/SUBJECT/animatable/weights/weights.json."""
+    resolution: int = 128
+    """Nodes a side, from 8."""
+    padding: float = 1.1
+    """The cube's side over the body's largest extent, from 1."""
+    tolerance: float = 1e-5
+    """The most that a weight may be off the mean of its neighbours, away from the body."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+
+def run(options: WeightVolumeOptions) -> None:
+    """Solve, measure how well the volume stands for the body's own weights, write."""
+    if options.resolution < 8 or options.padding < 1.0 or not options.tolerance > 0.0:
+        raise InputError(
+            "--resolution must be at least 8, --padding at least 1, --tolerance above 0."
+        )
+    poses, body = Capture.load(options.capture).poses, Body(options.body)
+    canonical = big_pose(poses.betas[0])
+    solved = weight_volume(
+        body.vertices(canonical)[0].numpy(), body.faces, body.lbs_weights.numpy(),
+        options.resolution, options.padding, options.tolerance, chosen_device(options.device),
+    )  # fmt: skip
+    volume = solved.volume.to("cpu")
+    errors = weight_errors(volume, body, canonical, _spread(poses))
+    log.info(
+        "%d cycles; weights at the surface off by %.3f, posed vertices by %.2f mm",
+        solved.cycles, errors.surface_l1, 1e3 * errors.skinning,
+    )  # fmt: skip
+    with publishing(options.out) as draft:
+        volume.save(draft / "weights.npz")
+        write_json(
+            draft / options.out.name,
+            {
+                "weights": "weights.npz",
+                "sampling": SAMPLING,
+                "cycles": solved.cycles,
+                "solver_sum_error": solved.sum_error,
+                "errors": asdict(errors),
+                "provenance": provenance(
+                    {"capture": options.capture, "body": options.body}, asdict(options)
+                ),
+            },
+        )
+
+
+def _spread(poses: BodyParams) -> BodyParams:
+    """At most so many of the poses, spread evenly."""
+    count = min(_CHECKED_POSES, len(poses))
+    return poses[np.linspace(0, len(poses) - 1, count).round().astype(int).tolist()]
+
+
+def main(args: list[str] | None = None) -> None:
+    """The command line."""
+    run_step(run, args)
+
+
+if __name__ == "__main__":
+    main()
