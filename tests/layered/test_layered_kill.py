@@ -81,18 +81,24 @@ def words(dressed, before: Path, root: Path, stage: str) -> list[str]:
 
 
 def train_and_kill(options: list[str], checkpoints: Path, rng: random.Random) -> None:
-    """Start the step as a process of its own and kill -9 it: some moment after one of its checkpoints."""
+    """Start the step as a process of its own and kill -9 it, up to one and a half checkpoints after one of them."""
     command = [sys.executable, "-m", "avatarpipe.steps.train_layered", *options]
-    after = checkpoints / f"{EVERY * rng.randint(2, ITERATIONS // EVERY - 4):08d}"
-    delay = rng.uniform(0.0, 0.1)
+    count = rng.randint(2, ITERATIONS // EVERY - 4)
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not after.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(delay)
+    began = wait_for(checkpoints / f"{EVERY:08d}", process)
+    pace = (wait_for(checkpoints / f"{EVERY * count:08d}", process) - began) / (count - 1)
+    time.sleep(rng.uniform(0.0, 1.5) * pace)
     process.kill()
     said = process.communicate()[1].decode()
     assert process.returncode == -9, said
+
+
+def wait_for(folder: Path, process: subprocess.Popen, seconds: float = 120) -> float:
+    """The time at which `folder` is there; that at which waiting makes no more sense where the process has ended."""
+    deadline = time.monotonic() + seconds
+    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return time.monotonic()
 
 
 def assert_same_result(ours: Path, theirs: Path) -> None:
