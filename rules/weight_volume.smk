@@ -1,5 +1,7 @@
 """Skinning weights in the space around the body, for Gaussians that are not bound to its surface.
 
+On the CPU, which takes seconds: no job waits for a GPU.
+
     snakemake --cores all results/demo/animatable/weights/weights.json
 
 Needs: results/{subject}/normalize/capture.json, for shape and poses; the subject's body.
@@ -37,6 +39,7 @@ rule weight_volume:
             --resolution {params.weights[resolution]} \
             --padding {params.weights[padding]} \
             --tolerance {params.weights[tolerance]} \
+            --interpolant={params.weights[interpolant]:q} \
             --device cpu \
             --out {output.manifest:q} \
             2>&1 | tee {log:q}

@@ -12,8 +12,9 @@ import numpy as np
 
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
+from avatarpipe.body.point_interpolant import interpolated_volume
 from avatarpipe.body.weight_check import weight_errors
-from avatarpipe.body.weight_volume import SAMPLING, weight_volume
+from avatarpipe.body.weight_volume import SAMPLING, Solved, weight_volume
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.writing import publishing
 from avatarpipe.devices import chosen_device
@@ -44,6 +45,8 @@ class WeightVolumeOptions:
     """The cube's side over the body's largest extent, from 1."""
     tolerance: float = 1e-5
     """The most that a weight may be off the mean of its neighbours, away from the body."""
+    interpolant: str = ""
+    """The program PointInterpolant, to make the volume as published ones were made; empty: our own solver."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -56,10 +59,7 @@ def run(options: WeightVolumeOptions) -> None:
         )
     poses, body = Capture.load(options.capture).poses, Body(options.body)
     canonical = big_pose(poses.betas[0])
-    solved = weight_volume(
-        body.vertices(canonical)[0].numpy(), body.faces, body.lbs_weights.numpy(),
-        options.resolution, options.padding, options.tolerance, chosen_device(options.device),
-    )  # fmt: skip
+    solved = _solved(options, body.vertices(canonical)[0].numpy(), body)
     volume = solved.volume.to("cpu")
     errors = weight_errors(volume, body, canonical, _spread(poses))
     log.info(
@@ -81,6 +81,16 @@ def run(options: WeightVolumeOptions) -> None:
                 ),
             },
         )
+
+
+def _solved(options: WeightVolumeOptions, vertices: np.ndarray, body: Body) -> Solved:
+    surface, size = (
+        (vertices, body.faces, body.lbs_weights.numpy()),
+        (options.resolution, options.padding),
+    )
+    if options.interpolant:
+        return interpolated_volume(options.interpolant, *surface, *size)
+    return weight_volume(*surface, *size, options.tolerance, chosen_device(options.device))
 
 
 def _spread(poses: BodyParams) -> BodyParams:

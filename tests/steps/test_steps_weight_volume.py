@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,4 +48,11 @@ def test_the_manifest_says_how_good_it_is_and_what_made_it(manifest):
 @pytest.mark.parametrize("wrong", [{"resolution": 4}, {"padding": 0.9}, {"tolerance": 0.0}])
 def test_senseless_numbers_are_refused(options, tmp_path, wrong):
     with pytest.raises(InputError, match="--resolution must be at least 8"):
-        run(WeightVolumeOptions(**(vars(options) | wrong | {"out": tmp_path / "weights.json"})))
+        run(replace(options, out=tmp_path / "weights.json", **wrong))
+
+
+def test_a_program_that_is_not_there_is_named(options, tmp_path):
+    with pytest.raises(InputError, match=r"/nowhere/PointInterpolant: no such program"):
+        run(
+            replace(options, interpolant="/nowhere/PointInterpolant", out=tmp_path / "weights.json")
+        )

@@ -11,4 +11,13 @@ def test_a_volume_is_planned_from_the_normalised_capture(tmp_path):
     command = project.run(
         "--dry-run", "--printshellcmds", "results/ann/animatable/weights/weights.npz"
     )
-    assert "--resolution 24" in command and "--padding 1.1" in command
+    assert (
+        "--resolution 24" in command and "--padding 1.1" in command and "--interpolant= " in command
+    )
+    project.edit(
+        "config/presets/tiny.yaml", "{resolution: 24}", "{resolution: 16, interpolant: my tools/PI}"
+    )
+    command = project.run(
+        "--dry-run", "--printshellcmds", "results/ann/animatable/weights/weights.npz"
+    )
+    assert "--interpolant='my tools/PI' " in command
