@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags
 
 from avatarpipe.cameras import Cameras
+from avatarpipe.errors import InputError
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.mesh.render import visibility
 
@@ -27,6 +28,10 @@ def vote_faces(
     expected = (len(cameras), cameras.height, cameras.width)
     if masks.shape != expected:
         raise ValueError(f"masks: expected {expected}, got {masks.shape}")
+    if not len(mesh.faces):
+        raise InputError(
+            "vote: the surface has no face. Check that the avatar's opacities are not all low, and the voxel size."
+        )
     supersample = supersample or _rays_an_edge(mesh, cameras)
     visible, labelled = count_views(mesh, cameras, masks, supersample, backend)
     scores = np.where(visible > 0, labelled / np.maximum(visible, 1), np.nan)

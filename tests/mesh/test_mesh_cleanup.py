@@ -130,3 +130,9 @@ def test_masks_of_another_size_are_refused():
     cameras = orbit([0], [0], 4.0, 40, 64, 64)
     with pytest.raises(ValueError, match="masks"):
         vote_faces(ball(1), cameras, np.ones((1, 32, 32), bool))
+
+
+def test_a_mesh_of_nothing_has_no_vote():
+    nothing = ball(1).submesh(np.zeros(len(ball(1).faces), bool))
+    with pytest.raises(InputError, match="no face"):
+        vote_faces(nothing, orbit([0], [0], 4.0, 40, 64, 64), np.zeros((1, 64, 64)))
