@@ -179,3 +179,9 @@ def test_terms_come_in_when_they_are_due(capture, fake_body):
         n for n in early.state() if n.startswith("exp_avg.networks") or "harmonics" in n
     } - {"parameters.harmonics"}
     assert not early.avatar("zoe", 3, {}).bases
+
+
+def test_boundaries_can_be_learnt_from(capture, fake_body):
+    with_edges = replace(SETTINGS, boundaries=False)
+    left_out, learnt = (_stage(capture, fake_body, s).step(0)["l1"] for s in (SETTINGS, with_edges))
+    assert float(learnt) > float(left_out)

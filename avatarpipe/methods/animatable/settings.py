@@ -115,6 +115,9 @@ class AnimatableSettings:
     random_background: bool = True
     background: float = 1.0
     """Grey level behind the subject where it is not random."""
+    boundaries: bool = True
+    """Whether pixels at the silhouette's edge, as the capture marks them, are left out. On small images they are so wide
+    a band that figures swell; soft masks that are exact can do without."""
     near: float = 0.1
     """Metres in front of a camera before which nothing is drawn."""
     checkpoint_every: int = 5000

@@ -54,7 +54,8 @@ class AnimatableStage:
         rng = np.random.default_rng([self.seed, step])
         background = self._background(rng)
         rendering = render(cloud, batch.cameras, background, settings.near)
-        pair = comparable(rendering.rgb, batch.image, batch.alpha, batch.boundary, background)
+        boundary = batch.boundary if settings.boundaries else None
+        pair = comparable(rendering.rgb, batch.image, batch.alpha, boundary, background)
         losses = {"l1": (pair[0] - pair[1]).abs().mean()}
         losses |= self._regularisers(canonical) | self._perceptual(step, pair, batch, background)
         loss = torch.stack(list(losses.values())).sum()
