@@ -1,10 +1,8 @@
 """Renders of people for a prior, made by all cores, kept person by person so that a killed run goes on where it was."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -34,6 +32,7 @@ from avatarpipe.guidance.skeleton import draw_skeletons, figure
 from avatarpipe.guidance.words import PERSON
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.mesh.render import MeshRendering, render_mesh
+from avatarpipe.processes import one_thread_each
 
 VIEWS_A_POSE = 8
 SUPERSAMPLE = 2
@@ -116,7 +115,7 @@ def _in_parallel(work: Callable, jobs: list[tuple], workers: int) -> Iterator:
         yield from (work(*job) for job in jobs)
         return
     with (
-        _single_threaded(),
+        one_thread_each(),
         ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool,
     ):
         yield from pool.map(_unpacked, [work] * len(jobs), jobs)
@@ -125,19 +124,6 @@ def _in_parallel(work: Callable, jobs: list[tuple], workers: int) -> Iterator:
 def _unpacked(work: Callable, job: tuple):
     torch.set_num_threads(1)
     return work(*job)
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Processes started in here compute on one thread each."""
-    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _write_shard(

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -20,6 +19,7 @@ import numpy as np
 
 from avatarpipe.cameras import Cameras
 from avatarpipe.files import atomic_file, read_json, write_json
+from avatarpipe.processes import one_thread_each
 from avatarpipe.synthetic.cast import Cast
 from avatarpipe.synthetic.moving import Posed
 from avatarpipe.synthetic.picture import Photographer
@@ -94,25 +94,12 @@ class Footage:
             return
         workers = min(workers, len(frames))
         with (
-            _one_thread_each(),
+            one_thread_each(),
             ProcessPoolExecutor(
                 workers, get_context("spawn"), _follow_parent, (os.getpid(),)
             ) as pool,
         ):
             yield from pool.map(shoot, [str(self.folder)] * len(frames), frames)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started in here compute on one thread each."""
-    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _follow_parent(parent: int) -> None:
