@@ -8,7 +8,6 @@ import torch
 from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.labels import garment_labels
-from avatarpipe.evaluation.lpips import Lpips
 from avatarpipe.evaluation.masks import (
     CLASS_NAMES,
     class_iou,
@@ -22,6 +21,7 @@ from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
 from avatarpipe.evaluation.threads import in_threads
+from avatarpipe.training.lpips import Lpips
 
 
 def image_scores(

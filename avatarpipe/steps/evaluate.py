@@ -17,7 +17,6 @@ from avatarpipe.body.model import Body
 from avatarpipe.capture.capture import Capture
 from avatarpipe.devices import chosen_device
 from avatarpipe.evaluation.hidden import hidden_rows
-from avatarpipe.evaluation.lpips import Lpips, missing_weights
 from avatarpipe.evaluation.penetration import TRUE_BODY, penetration_rows
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.protocol import protocol
@@ -29,6 +28,7 @@ from avatarpipe.mesh.mesh import load_mesh
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
+from avatarpipe.training.lpips import Lpips, missing_weights
 
 POSED_MESH = "composite_posed.ply"
 

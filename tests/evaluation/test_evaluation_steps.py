@@ -5,12 +5,12 @@ import base64
 import pytest
 import torch
 
-from avatarpipe.evaluation.lpips import BACKBONE_FILES
 from avatarpipe.evaluation.rows import COLUMNS
 from avatarpipe.files import read_json
 from avatarpipe.mesh.mesh import save_mesh
 from avatarpipe.steps import evaluate, pictures
 from avatarpipe.tables import read_table, write_table
+from avatarpipe.training.lpips import BACKBONE_FILES
 
 
 @pytest.fixture

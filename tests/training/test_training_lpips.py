@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.lpips import BACKBONE_FILES, Lpips, missing_weights
+from avatarpipe.training.lpips import BACKBONE_FILES, Lpips, missing_weights
 
 # torchvision's layer number, (output channels, input channels, kernel), (stride, padding)
 ALEX = {

@@ -17,6 +17,7 @@ from avatarpipe.errors import InputError
 
 BACKBONE_FILES = {"vgg": "vgg16-397923af.pth", "alex": "alexnet-owt-7be5be79.pth"}
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+_TINY = 1e-30
 
 
 def missing_weights(folder: str | Path, net: str = "vgg") -> list[Path]:
@@ -26,7 +27,7 @@ def missing_weights(folder: str | Path, net: str = "vgg") -> list[Path]:
 
 
 class Lpips(nn.Module):
-    """Perceptual distance; 0 for equal images, larger is worse.
+    """Perceptual distance; 0 for equal images, larger is worse. Frozen, without a state that grows; gradients pass.
 
     folder: where the two weight files of `net` ("vgg" or "alex") lie. Raises InputError where one is missing, broken, or
     holds other tensors than the published ones.
@@ -104,7 +105,9 @@ def _channels(features: nn.Sequential, tap: int) -> int:
 
 
 def _unit(activation: Tensor) -> Tensor:
-    return activation / (activation.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+    """At each pixel of length 1 over the channels; where nothing fires it stays 0, and so does its gradient."""
+    length = activation.square().sum(dim=1, keepdim=True).clamp_min(_TINY).sqrt()
+    return activation / (length + 1e-10)
 
 
 def _lin_layers(path: Path, channels: list[int]) -> list[Tensor]:
