@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from avatarpipe.errors import InputError
+from avatarpipe.record import note_device
 
 
 def chosen_device(name: str) -> torch.device:
@@ -14,6 +15,7 @@ def chosen_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here. Use --device cpu, or install a CUDA build of torch.")
+    note_device(name)
     return torch.device(name)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avatarpipe.errors import InputError
+from avatarpipe.record import note_written
 
 _reading_umask = threading.Lock()
 
@@ -27,6 +28,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         _use_default_permissions(temporary)
         temporary.replace(path)
+        note_written(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,6 +45,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
+        note_written(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

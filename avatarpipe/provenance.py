@@ -6,6 +6,7 @@ from pathlib import Path
 
 from avatarpipe import __version__
 from avatarpipe.files import file_sha256
+from avatarpipe.record import note_inputs
 from avatarpipe.sources import sources
 
 
@@ -20,12 +21,13 @@ def provenance(inputs: dict[str, Path], config: dict, seed: int | None = None) -
     hashed = {
         name: {"path": str(path), "sha256": file_sha256(path)} for name, path in inputs.items()
     }
+    note_inputs(hashed)
     code = code_version(getattr(caller["__spec__"], "name", caller["__name__"]))
     return {
         "avatarpipe": __version__,
         "code": code,
         "seed": seed,
-        "config": _plain(config),
+        "config": plain(config),
         "inputs": hashed,
     }
 
@@ -39,9 +41,10 @@ def code_version(module: str) -> str:
     return digest.hexdigest()
 
 
-def _plain(value):
+def plain(value):
+    """`value` as JSON can hold it: mappings and sequences of plain values, all else as text."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

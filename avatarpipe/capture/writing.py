@@ -11,6 +11,7 @@ import pandas as pd
 from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
 from avatarpipe.errors import InputError
+from avatarpipe.record import note_written
 from avatarpipe.tables import write_table
 
 _DRAFT = ".partial-"
@@ -70,6 +71,7 @@ def publishing(manifest_path: str | Path, resume: bool = False) -> Iterator[Path
         entries = [entry for entry in draft.iterdir() if not entry.name.startswith(".")]
         for entry in sorted(entries, key=lambda entry: entry.name == manifest_path.name):
             _replace(entry, folder / entry.name, draft)
+            note_written(folder / entry.name)
 
 
 @contextmanager

@@ -3,24 +3,41 @@
 import inspect
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 import tyro
 
 from avatarpipe.errors import InputError
+from avatarpipe.provenance_files import write_provenance
+from avatarpipe.record import recording
 
 BAD_INPUT = 2
 
 
 def run_step(run: Callable, args: Sequence[str] | None = None) -> None:
-    """Parse `args` (the command line by default) into the dataclass that `run` takes, and run it.
+    """Parse `args` (the command line by default) into the dataclass that `run` takes, and run it; then say how it was made.
 
     run: a function of one argument annotated with the step's options; the name of its module names the command.
     Exits with status 2 and the message alone on stderr where the input is bad.
     """
     (parameter,) = inspect.signature(run, eval_str=True).parameters.values()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    with_message(lambda: run(tyro.cli(parameter.annotation, prog=_program(run), args=args)))
+    args = sys.argv[1:] if args is None else list(args)
+    with_message(lambda: _recorded(run, tyro.cli(parameter.annotation, prog=_program(run), args=args), args))
+
+
+def _recorded(run: Callable, options, args: Sequence[str]) -> None:
+    """Run the step; where it comes to its end, its provenance file is written beside its output."""
+    started = time.time()
+    with recording() as record:
+        run(options)
+    write_provenance(_module(run), options, args, record, started)
+
+
+def _module(run: Callable) -> str:
+    """The full name of the module that defines `run`, also where it was started by `python -m`."""
+    return getattr(inspect.unwrap(run).__globals__["__spec__"], "name", run.__module__)
 
 
 def with_message(work: Callable[[], None]) -> None:

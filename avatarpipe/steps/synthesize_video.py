@@ -15,6 +15,7 @@ from avatarpipe.errors import InputError
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import write_json
 from avatarpipe.provenance import provenance
+from avatarpipe.record import note_written
 from avatarpipe.steps.command import run_step
 from avatarpipe.synthetic.footage import Footage
 from avatarpipe.synthetic.traits import sample_traits
@@ -91,6 +92,8 @@ def run(options: SynthesizeVideo) -> None:
     filmed = recording(footage, poses, options.gender, plan, options.seed, options.workers)
     WRITERS[options.layout](folder / RECORDING, filmed)
     truth = write_truth(folder / "truth", footage, poses, plan)
+    note_written(folder / RECORDING)
+    note_written(folder / "truth")
     manifest = {
         "subject": options.subject, "seed": options.seed, "gender": options.gender,
         "dataset": options.layout, "recording": RECORDING, "fps": options.fps,

@@ -16,6 +16,7 @@ from avatarpipe.guidance.prior_sheet import TOLD, held_out
 from avatarpipe.guidance.prior_training import PriorSettings, PriorStage
 from avatarpipe.images import write_image
 from avatarpipe.provenance import provenance
+from avatarpipe.record import note_written
 from avatarpipe.steps.command import run_step
 from avatarpipe.synthetic.undressed import make_undressed
 from avatarpipe.training.checkpoint import Checkpoints
@@ -103,6 +104,7 @@ def _images(
         shards = rendered_shards(
             folder / split, seeds, bodies, make_undressed, settings, workers, tracked
         )
+        note_written(folder / split)
         images[split] = PriorImages(load_shards(shards).resized(options.size), device)
         _log.info("%s: %d pictures of %d people", split, len(images[split]), people)
     return images
