@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from avatarpipe.datasets.inputs import raw_inputs
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 from avatarpipe.genders import PERSON
+from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.score_files import score_files
 from avatarpipe.weight_files import guidance_manifests
 
@@ -186,6 +187,16 @@ class Layout:
     def layered(self) -> list[str]:
         """The subjects that the layered method trains on."""
         return list(self.subjects.index[self.subjects["methods"] == "layered"])
+
+    def animatable(self) -> list[str]:
+        """The subjects that the animatable method trains on."""
+        return list(self.subjects.index[self.subjects["methods"] == "animatable"])
+
+    def animatable_settings(self) -> str:
+        """What an animatable avatar is trained with, as the JSON that the step reads."""
+        section = self.config["animatable"]
+        known = {item.name for item in fields(AnimatableSettings)} & set(section)
+        return json.dumps({name: section[name] for name in known}, sort_keys=True)
 
     def timed_jobs(self) -> list[str]:
         """{subject}/{job} of the jobs on every layered subject's way to its metrics and pictures."""

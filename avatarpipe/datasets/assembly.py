@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from avatarpipe.body.params import BodyParams
+from avatarpipe.capture.frames import frame_name, frame_numbers, numbers_in
 from avatarpipe.datasets.calibration import Calibration
 from avatarpipe.datasets.choices import camera_positions, of_source
-from avatarpipe.datasets.frames import frame_name, frame_numbers, numbers_in
 from avatarpipe.datasets.listing import check_cameras_and_folders, pair_views
 from avatarpipe.datasets.multiview import MultiViewSource, Request
 from avatarpipe.datasets.smpl_params import frame_count, read_smpl_params

@@ -12,10 +12,10 @@ import numpy as np
 
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import SIZES, BodyParams
+from avatarpipe.capture.frames import frame_numbers
 from avatarpipe.capture.labels import Label
 from avatarpipe.capture.manifest import check_name
 from avatarpipe.datasets.arrays import decode_hand, finite, read_dict, stacked
-from avatarpipe.datasets.frames import frame_numbers
 from avatarpipe.datasets.multiview import Request
 from avatarpipe.datasets.scans import ScanSource
 from avatarpipe.errors import InputError

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from avatarpipe.body.params import BodyParams
+from avatarpipe.capture.frames import frame_name
 from avatarpipe.capture.manifest import check_name
 from avatarpipe.datasets.assembly import chosen_rig
 from avatarpipe.datasets.calibration import Calibration
 from avatarpipe.datasets.formats.posed_image import inside
 from avatarpipe.datasets.formats.transforms import OPENGL
-from avatarpipe.datasets.frames import frame_name
 from avatarpipe.datasets.listing import pair_views
 from avatarpipe.datasets.multiview import MultiViewSource, Request
 from avatarpipe.datasets.similarity import moved

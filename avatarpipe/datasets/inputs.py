@@ -7,7 +7,7 @@ not the images.
 from collections.abc import Mapping
 from pathlib import Path
 
-from avatarpipe.datasets.frames import frame_numbers
+from avatarpipe.capture.frames import frame_numbers
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 

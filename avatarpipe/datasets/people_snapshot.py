@@ -20,11 +20,11 @@ import numpy as np
 
 from avatarpipe.body.params import BodyParams
 from avatarpipe.body.smpl import SMPL_REST_PELVIS, shape_of_joints, smpl_to_smplx
+from avatarpipe.capture.frames import frame_name, frame_numbers
 from avatarpipe.datasets import hdf5, video
 from avatarpipe.datasets.arrays import finite, read_dict
 from avatarpipe.datasets.calibration import Calibration
 from avatarpipe.datasets.choices import settled
-from avatarpipe.datasets.frames import frame_name, frame_numbers
 from avatarpipe.datasets.multiview import MultiViewSource, Request, View
 from avatarpipe.datasets.similarity import upright
 from avatarpipe.datasets.smpl_rest import rest_joints

@@ -16,10 +16,10 @@ import numpy as np
 
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import SIZES, BodyParams
+from avatarpipe.capture.frames import frame_name
 from avatarpipe.datasets.arrays import FULL_HAND, decode_hand, finite
 from avatarpipe.datasets.assembly import chosen_rig
 from avatarpipe.datasets.calibration import Calibration
-from avatarpipe.datasets.frames import frame_name
 from avatarpipe.datasets.listing import numbered_files, pair_views
 from avatarpipe.datasets.multiview import MultiViewSource, Request
 from avatarpipe.datasets.plain_npz import read_arrays

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avatarpipe.capture.capture import Capture
+from avatarpipe.capture.frames import frame_numbers
 from avatarpipe.capture.manifest import check_name
-from avatarpipe.datasets.frames import frame_numbers
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from avatarpipe.body.model import Body, BodyParams
-from avatarpipe.datasets.frames import frame_name
+from avatarpipe.capture.frames import frame_name
 from avatarpipe.datasets.writers.recording import RawRecording
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file, write_json

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from avatarpipe.capture.frames import frame_name, frame_numbers, numbers_in
 from avatarpipe.datasets.assembly import apart
 from avatarpipe.datasets.choices import camera_positions, of_source
-from avatarpipe.datasets.frames import frame_name, frame_numbers, numbers_in
 from avatarpipe.datasets.listing import listed_as_missing, numbered_files
 from avatarpipe.datasets.smpl_params import frame_count, read_smpl_params, write_smpl_params
 from avatarpipe.errors import InputError

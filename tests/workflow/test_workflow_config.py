@@ -10,6 +10,7 @@ import yaml
 from avatarpipe.config import merge, resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.guidance.settings import GuidanceSettings
+from avatarpipe.methods.animatable.settings import AnimatableSettings, animatable_settings
 from avatarpipe.methods.layered.settings import StageSettings, stage_settings
 from avatarpipe.schemas import read_yaml
 
@@ -137,3 +138,29 @@ def test_the_schema_offers_guidance_as_it_is_and_defaults_are_the_same():
     assert {name for name, _ in leaves(part)} == set(known_settings(GuidanceSettings))
     guided = stage_settings({"guidance": resolved()["layered"]["guidance"]})
     assert guided == StageSettings()
+
+
+def trained_with(config: dict) -> dict:
+    """What of the section `animatable` its training reads."""
+    known = {item.name for item in fields(AnimatableSettings)}
+    return {name: value for name, value in config["animatable"].items() if name in known}
+
+
+def test_the_schema_offers_what_animatable_training_reads_with_the_published_numbers():
+    part = SCHEMA["properties"]["animatable"]
+    offered = {name for name, _ in leaves(part)}
+    assert set(known_settings(AnimatableSettings)) <= offered
+    nested = (name for name, kind in get_type_hints(AnimatableSettings).items() if is_dataclass(kind))
+    for name in nested:
+        assert set(part["properties"][name]["properties"]) == set(
+            known_settings(get_type_hints(AnimatableSettings)[name])
+        )
+    assert animatable_settings(trained_with(resolved(preset="published"))) == AnimatableSettings()
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_the_settings_of_animatable_avatars_hold_in_every_preset(preset):
+    config = resolved(preset=preset)
+    settings = animatable_settings(trained_with(config))
+    assert settings.bases_from < settings.iterations >= settings.checkpoint_every
+    assert settings.model.controls < settings.model.gaussians

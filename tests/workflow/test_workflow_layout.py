@@ -9,6 +9,7 @@ import pytest
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.layout import LABELLED, SCANNED, SYNTHESIZED_BY, Layout
+from avatarpipe.methods.animatable.settings import animatable_settings
 from avatarpipe.schemas import read_yaml
 from avatarpipe.steps.convert import READERS
 
@@ -148,3 +149,11 @@ def test_jobs_that_are_timed_are_those_that_run():
 def test_an_unknown_subject_is_named():
     with pytest.raises(InputError, match=r"emma: no such subject in subjects\.tsv"):
         layout("synthetic", "7").cell("emma", "source")
+
+
+def test_animatable_subjects_are_told_apart_and_their_settings_are_those_of_training():
+    video = layout("synthetic-video", "7", "all", "animatable", animatable={"model": {"gaussians": 77}})
+    assert video.animatable() == ["dora"] and video.layered() == [] and video.untrained_captures() == []
+    assert layout("synthetic", "7").animatable() == []
+    settings = animatable_settings(json.loads(video.animatable_settings()))
+    assert settings.model.gaussians == 77 and settings.rates.harmonics == 2.5e-5

@@ -53,6 +53,12 @@ def test_rows_of_every_kind_hold(tmp_path, row):
     assert subjects.at["a", "source"] == row.split()[2]
 
 
+def test_a_video_may_become_an_animatable_avatar(tmp_path):
+    row = "vic synthetic-video 7 male all animatable"
+    subjects = read_subjects(table(tmp_path, "subject dataset source gender frames methods", row), SCHEMA)
+    assert subjects.at["vic", "methods"] == "animatable"
+
+
 def test_cells_stay_text_and_comments_are_skipped(tmp_path):
     subjects = read_subjects(
         table(tmp_path, "#a_comment", "subject dataset source gender", "", "007 synthetic 007 male"), SCHEMA
@@ -82,6 +88,8 @@ def test_cells_stay_text_and_comments_are_skipped(tmp_path):
         ("a 4d-dress 00122/Inner male 11", "source", "SUBJECT/OUTFIT/SEQUENCE"),
         ("a synthetic 7 male 3", "frames", "only frame"),
         ("a synthetic 7 male 0 magic", "methods", "layered"),
+        ("a synthetic 7 male 0 animatable", "dataset", "one that has video"),
+        ("a thuman2.1 2445 male 0 animatable", "dataset", "one that has video"),
         ("a 4d-dress 00122/Inner/Take8 male 0-", "frames", "whole number"),
         ("a 4d-dress 00122/Inner/Take8 male 0,;reboot", "frames", "whole number"),
         ("a thuman2.0 ../0 male", "source", "four digits"),
