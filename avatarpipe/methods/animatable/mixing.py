@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 
 class Mixing:
@@ -17,11 +18,18 @@ class Mixing:
 
     def __init__(self, matrix: csr_array, device="cpu"):
         self.shape = matrix.shape
-        self._forward = _sparse_tensor(matrix, device)
-        self._backward = _sparse_tensor(csr_array(matrix.T), device)
+        self._forward = _rows_on(matrix, device)
+        self._backward = _rows_on(csr_array(matrix.T), device)
 
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        return _Product.apply(values, self._forward, self._backward)
+    def __call__(self, values: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() and not torch.is_grad_enabled():
+            return self._gathered(values)
+        return _product(values, *self._forward, *self._backward)
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        """The same where rows have equally many entries: compiled, it fuses with what takes the rows."""
+        columns, weights = (part.reshape(self.shape[0], -1) for part in self._forward[1:])
+        return (values[columns] * weights[..., None]).sum(dim=1)
 
 
 def nearest(points: np.ndarray, sources: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,24 +72,47 @@ def _rows(weights: np.ndarray, indices: np.ndarray, columns: int) -> csr_array:
     return matrix
 
 
-def _sparse_tensor(matrix: csr_array, device) -> torch.Tensor:
+def _rows_on(matrix: csr_array, device) -> tuple[Tensor, Tensor, Tensor]:
+    """Row starts, columns and values of a CSR matrix."""
     matrix.sort_indices()
-    parts = (matrix.indptr, matrix.indices)
-    crow, columns = (torch.from_numpy(part.astype(np.int32)).to(device) for part in parts)
-    values = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
+    starts, columns = (
+        torch.from_numpy(part.astype(np.int32)) for part in (matrix.indptr, matrix.indices)
+    )
+    values = torch.from_numpy(matrix.data.astype(np.float32))
+    return starts.to(device), columns.to(device), values.to(device)
+
+
+# An operator of its own: torch.compile passes over sparse tensors, but leaves what it does not know as it is.
+@torch.library.custom_op("avatarpipe::mix", mutates_args=())
+def _product(
+    values: Tensor,
+    starts: Tensor,
+    columns: Tensor,
+    weights: Tensor,
+    back_starts: Tensor,
+    back_columns: Tensor,
+    back_weights: Tensor,
+) -> Tensor:
+    """matrix @ values; the matrix by its rows, and its transpose by its rows, which the gradient takes."""
+    shape = len(starts) - 1, len(values)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
-        return torch.sparse_csr_tensor(crow, columns, values, matrix.shape)
+        matrix = torch.sparse_csr_tensor(starts, columns, weights, shape, check_invariants=False)
+    return matrix @ values.contiguous()
 
 
-class _Product(torch.autograd.Function):
-    """matrix @ values; the gradient is transpose @ gradient."""
+@_product.register_fake
+def _(values, starts, columns, weights, back_starts, back_columns, back_weights):
+    return values.new_empty(starts.shape[0] - 1, values.shape[1])
 
-    @staticmethod
-    def forward(ctx, values, matrix, transpose):
-        ctx.transpose = transpose
-        return matrix @ values.contiguous()
 
-    @staticmethod
-    def backward(ctx, gradient):
-        return ctx.transpose @ gradient.contiguous(), None, None
+def _remember(ctx, inputs, output) -> None:
+    ctx.matrices = inputs[1:]
+
+
+def _product_backward(ctx, gradient):
+    rows, transposed = ctx.matrices[:3], ctx.matrices[3:]
+    return _product(gradient, *transposed, *rows), None, None, None, None, None, None
+
+
+_product.register_autograd(_product_backward, setup_context=_remember)

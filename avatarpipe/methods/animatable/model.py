@@ -7,6 +7,7 @@ import torch
 from avatarpipe.body.skinning import quaternion_product
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.methods.animatable.networks import evaluate
+from avatarpipe.methods.animatable.products import vector_products
 from avatarpipe.methods.animatable.scaffold import Scaffold
 
 SCALE, ROTATION, OPACITY, COLOR = slice(0, 3), slice(3, 7), 7, slice(8, 11)
@@ -52,9 +53,9 @@ class AnimatableModel:
         offsets, looks, view = p["controls"], p["looks"], p["harmonics"] if harmonics else None
         if theta is not None:
             coefficients, control_coefficients = self._coefficients(theta)
-            offsets = offsets + blend(control_coefficients, p["control_bases"])
-            looks = looks + blend(coefficients, p["look_bases"])
-            view = view + blend(coefficients, p["harmonic_bases"]) if harmonics else None
+            offsets = offsets + vector_products(control_coefficients, p["control_bases"])
+            looks = looks + vector_products(coefficients, p["look_bases"])
+            view = view + vector_products(coefficients, p["harmonic_bases"]) if harmonics else None
         means = self.scaffold.points + self.scaffold.point_controls(offsets)
         return _activated(means + self.shift_limit * p["shifts"].tanh(), looks, view, offsets)
 
@@ -84,11 +85,6 @@ class AnimatableModel:
             sh=turned(canonical.sh, linear),
             kind="ellipsoid",
         )
-
-
-def blend(coefficients: torch.Tensor, bases: torch.Tensor) -> torch.Tensor:
-    """(N, D) sums of the (N, K, D) `bases` by (N, K) `coefficients`."""
-    return torch.bmm(coefficients[:, None], bases)[:, 0]
 
 
 def turned(sh: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:

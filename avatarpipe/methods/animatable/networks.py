@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import torch
 
+from avatarpipe.methods.animatable.products import vector_products
+
 POSE_SIZE = 63  # axis-angle of the 21 joints of the body without root, head and hands
 GROUP = "networks"
 
@@ -25,9 +27,9 @@ def initial_networks(
 def evaluate(parameters: dict[str, torch.Tensor], theta: torch.Tensor) -> torch.Tensor:
     """(F, outputs) of all networks for one pose (63,): ReLU between the layers, none at the end."""
     last = sum(name.endswith(".weight") for name in parameters if name.startswith(f"{GROUP}.")) - 1
-    values = theta.expand(len(parameters[f"{GROUP}.0.weight"]), 1, -1)
+    values = theta.expand(len(parameters[f"{GROUP}.0.weight"]), -1)
     for index in range(last + 1):
         weight, bias = (parameters[f"{GROUP}.{index}.{kind}"] for kind in ("weight", "bias"))
-        values = torch.baddbmm(bias[:, None], values, weight)
+        values = vector_products(values, weight) + bias
         values = values.relu() if index < last else values
-    return values[:, 0]
+    return values

@@ -120,6 +120,8 @@ class AnimatableSettings:
     a band that figures swell; soft masks that are exact can do without."""
     near: float = 0.1
     """Metres in front of a camera before which nothing is drawn."""
+    compiled: bool = True
+    """Whether the arithmetic of an iteration is compiled on CUDA, which takes a minute once. Without it is slower by half."""
     checkpoint_every: int = 5000
     model: ModelSettings = field(default_factory=ModelSettings)
     losses: LossSettings = field(default_factory=LossSettings)

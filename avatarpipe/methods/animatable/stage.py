@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from avatarpipe.gaussians.render import render
+from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.gaussians.rgb import render_rgb
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.methods.animatable.descent import Descent, camera_extent
 from avatarpipe.methods.animatable.losses import (
@@ -18,6 +19,7 @@ from avatarpipe.methods.animatable.projection import PoseProjection
 from avatarpipe.methods.animatable.rig import BODY, Rig
 from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
+from avatarpipe.training.compilation import compiled
 
 
 class AnimatableStage:
@@ -43,25 +45,39 @@ class AnimatableStage:
         poses = views.poses()
         self.bones = torch.stack([rig.bones(poses[k]) for k in range(len(poses))]).to(views.device)
         self.thetas = poses.full_pose[:, BODY].to(views.device)
+        self._shaped_and_posed = compiled(_shaped_and_posed, views.device, settings.compiled)
+        self._comparable = compiled(comparable, views.device, settings.compiled)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Iteration `step` (from 0): one descent on some cameras of one frame."""
         settings = self.settings
         batch = self.views.batch(step, settings.cameras_per_step, self.seed)
         theta = self.thetas[batch.frame] if step >= settings.bases_from else None
-        canonical = self.model.canonical(theta, step >= settings.harmonics_from)
-        cloud = self.model.posed(canonical, self.bones[batch.frame])
+        canonical, cloud = self._gaussians(theta, batch.frame, step >= settings.harmonics_from)
         rng = np.random.default_rng([self.seed, step])
         background = self._background(rng)
-        rendering = render(cloud, batch.cameras, background, settings.near)
+        rgb, _ = render_rgb(cloud, batch.cameras, background, settings.near)
         boundary = batch.boundary if settings.boundaries else None
-        pair = comparable(rendering.rgb, batch.image, batch.alpha, boundary, background)
+        pair = self._comparable(rgb, batch.image, batch.alpha, boundary, background)
         losses = {"l1": (pair[0] - pair[1]).abs().mean()}
         losses |= self._regularisers(canonical) | self._perceptual(step, pair, batch, background)
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()
         self.descent.step(step / settings.iterations)
         return {"loss": loss.detach(), **{name: value.detach() for name, value in losses.items()}}
+
+    def _gaussians(
+        self, theta: torch.Tensor | None, frame: int, harmonics: bool
+    ) -> tuple[CanonicalGaussians, GaussianCloud]:
+        """In the canonical pose and in that of the frame."""
+        make = _shaped_and_posed if theta is None else self._shaped_and_posed
+        canonical, posed = make(self.model, theta, self.bones[frame], harmonics)
+        canonical = CanonicalGaussians(*canonical)
+        means, quats, sh = posed
+        cloud = GaussianCloud(
+            means, quats, canonical.scales, canonical.opacities, sh=sh, kind="ellipsoid"
+        )
+        return canonical, cloud
 
     def _background(self, rng: np.random.Generator) -> torch.Tensor:
         """(3,) sRGB."""
@@ -123,3 +139,13 @@ class AnimatableStage:
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over the state of a checkpoint."""
         self.descent.restore(state)
+
+
+def _shaped_and_posed(
+    model: AnimatableModel, theta: torch.Tensor | None, bones: torch.Tensor, harmonics: bool
+) -> tuple[tuple, tuple]:
+    """All tensors of the canonical Gaussians, and means, quats and SH of the posed ones: what is compiled as one."""
+    canonical = model.canonical(theta, harmonics)
+    cloud = model.posed(canonical, bones)
+    parts = canonical.means, canonical.quats, canonical.scales, canonical.opacities
+    return (*parts, canonical.sh, canonical.control_offsets), (cloud.means, cloud.quats, cloud.sh)
