@@ -18,18 +18,23 @@ def provenance(inputs: dict[str, Path], config: dict, seed: int | None = None) -
     step ran for a new reason; a run that is interrupted right after can then see that what follows is out of date.
     """
     caller = inspect.currentframe().f_back.f_globals
-    hashed = {
-        name: {"path": str(path), "sha256": file_sha256(path)} for name, path in inputs.items()
-    }
-    note_inputs(hashed)
     code = code_version(getattr(caller["__spec__"], "name", caller["__name__"]))
     return {
         "avatarpipe": __version__,
         "code": code,
         "seed": seed,
         "config": plain(config),
-        "inputs": hashed,
+        "inputs": hash_inputs(inputs),
     }
+
+
+def hash_inputs(inputs: dict[str, Path]) -> dict[str, dict]:
+    """Path and SHA-256 of files by role, which are noted as read by the step that is running."""
+    hashed = {
+        name: {"path": str(path), "sha256": file_sha256(path)} for name, path in inputs.items()
+    }
+    note_inputs(hashed)
+    return hashed
 
 
 def code_version(module: str) -> str:

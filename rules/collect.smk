@@ -2,8 +2,8 @@
 
 Needs: every subject's metrics.parquet, that of `score` too where it is enabled, and pictures.json; by then the
        benchmark files of its jobs are there too.
-Makes: results/tables/: metrics.parquet and metrics.csv with every value; summary.csv, .md and .html with mean and
-       spread; timings.csv and timings.png.
+Makes: results/tables/: metrics.parquet and metrics.csv with every value; summary.csv, .md, .tex and .html with mean and
+       spread over all subjects, a row a method; subjects.csv, .md and .html, a part a subject; timings.csv and timings.png.
 """
 
 
@@ -25,7 +25,13 @@ rule collect:
             "results/tables/summary.html",
             caption="../workflow/report/metrics.rst",
             category="Evaluation",
-            labels={"picture": "metrics of all subjects"},
+            labels={"picture": "metrics of all methods, over subjects"},
+        ),
+        subjects=report(
+            "results/tables/subjects.html",
+            caption="../workflow/report/metrics.rst",
+            category="Evaluation",
+            labels={"picture": "metrics of each subject"},
         ),
         timings=report(
             "results/tables/timings.png",

@@ -12,18 +12,22 @@ from pathlib import Path
 import pandas as pd
 
 from avatarpipe.errors import InputError
+from avatarpipe.evaluation import leaderboard_text
+from avatarpipe.evaluation.leaderboard import blocks, to_long
 from avatarpipe.evaluation.rows import COLUMNS
 from avatarpipe.evaluation.style import save_figure
 from avatarpipe.evaluation.summary import summarize, to_html, to_markdown
 from avatarpipe.evaluation.timings import plot_timings, read_benchmarks
 from avatarpipe.files import atomic_file, require_file
+from avatarpipe.provenance import hash_inputs
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import read_table, write_table
 
 
 @dataclass(frozen=True)
 class Options:
-    """Beside the table: metrics.csv, summary.csv, summary.md, summary.html, and with benchmarks timings.csv, timings.png."""
+    """Beside the table: metrics.csv; summary.csv, .md, .tex and .html over all subjects and methods; subjects.csv, .md and
+    .html of each subject; with benchmarks timings.csv and timings.png."""
 
     out: Path
     """Table to write last, metrics.parquet."""
@@ -48,15 +52,20 @@ def run(options: Options) -> None:
         )
     folder = options.out.parent
     metrics = pd.concat([read_table(path, COLUMNS) for path in paths], ignore_index=True)
-    summary = summarize(metrics)
+    hash_inputs({str(path): path for path in paths})
+    summary, board = summarize(metrics), blocks(metrics)
     measured = [path for path in _listed(options.benchmarks_list) if path.is_file()]
     if benchmarks := [*options.benchmarks, *measured]:
         timings = read_benchmarks(benchmarks, options.benchmark_root)
         _write_text(folder / "timings.csv", timings.to_csv(index=False))
         save_figure(plot_timings(timings), folder / "timings.png")
-    _write_text(folder / "summary.csv", summary.to_csv(index=False))
-    _write_text(folder / "summary.md", to_markdown(summary))
-    _write_text(folder / "summary.html", to_html(summary))
+    _write_text(folder / "subjects.csv", summary.to_csv(index=False))
+    _write_text(folder / "subjects.md", to_markdown(summary))
+    _write_text(folder / "subjects.html", to_html(summary))
+    _write_text(folder / "summary.csv", to_long(board).to_csv(index=False))
+    _write_text(folder / "summary.md", leaderboard_text.to_markdown(board))
+    _write_text(folder / "summary.tex", leaderboard_text.to_latex(board))
+    _write_text(folder / "summary.html", leaderboard_text.to_html(board))
     _write_text(folder / "metrics.csv", metrics.to_csv(index=False))
     write_table(metrics, options.out)
     logging.info(

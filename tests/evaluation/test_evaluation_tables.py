@@ -101,11 +101,13 @@ def test_collect_writes_all_tables(metrics, tmp_path):
     )  # fmt: skip
     assert read_table(out)["subject"].unique().tolist() == ["anna", "bert"]
     assert len(pd.read_csv(out.with_name("metrics.csv"))) == 6
-    assert len(pd.read_csv(out.with_name("summary.csv"))) == 4
+    assert len(pd.read_csv(out.with_name("subjects.csv"))) == 4
+    assert pd.read_csv(out.with_name("summary.csv"))["subjects"].tolist() == [2, 2]
     assert pd.read_csv(out.with_name("timings.csv"))["job"].tolist() == ["anna/train"]
     assert out.with_name("timings.png").read_bytes()[:4] == b"\x89PNG"
     assert {p.name for p in out.parent.iterdir()} == {
-        "metrics.parquet", "metrics.csv", "summary.csv", "summary.md", "summary.html", "timings.csv", "timings.png",
+        "metrics.parquet", "metrics.csv", "subjects.csv", "subjects.md", "subjects.html", "summary.csv", "summary.md",
+        "summary.tex", "summary.html", "timings.csv", "timings.png", "provenance.json",
     }  # fmt: skip
 
 
