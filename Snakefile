@@ -12,25 +12,16 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/common.smk"
-# In the order they run.
-include: "rules/body.smk"
-include: "rules/synthesize.smk"
-include: "rules/convert.smk"
-include: "rules/convert_motion.smk"
-include: "rules/normalize.smk"
-include: "rules/render.smk"
-include: "rules/align.smk"
-include: "rules/segment.smk"
-include: "rules/train_prior.smk"
-include: "rules/train_layered.smk"
-include: "rules/extract_mesh.smk"
-include: "rules/weight_volume.smk"
-include: "rules/export.smk"
-include: "rules/export_capture.smk"
-include: "rules/evaluate.smk"
-include: "rules/score.smk"
-include: "rules/pictures.smk"
-include: "rules/collect.smk"
+
+
+IN_THE_ORDER_THEY_RUN = """
+    body synthesize convert convert_motion normalize render align segment train_prior
+    train_layered extract_mesh weight_volume train_animatable
+    export export_capture evaluate score pictures collect
+"""
+for step in IN_THE_ORDER_THEY_RUN.split():
+
+    include: f"rules/{step}.smk"
 
 
 rule all:

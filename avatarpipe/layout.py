@@ -198,6 +198,19 @@ class Layout:
         known = {item.name for item in fields(AnimatableSettings)} & set(section)
         return json.dumps({name: section[name] for name in known}, sort_keys=True)
 
+    def template_kind(self) -> str:
+        """What animatable avatars start on, as their training calls it: body, layered or given."""
+        template = self.config["animatable"]["template"]
+        return template if template in ("body", "layered") else "given"
+
+    def template_files(self, subject: str) -> list[str | Path]:
+        """The mesh that the subject's animatable avatar starts on; none where that is the body."""
+        kind = self.template_kind()
+        if kind == "given":
+            path = self.config["animatable"]["template"].replace("{subject}", subject)
+            return [require_file(path, "`animatable.template` in config.yaml names it; docs/animatable.md says what it is.")]
+        return [f"results/{subject}/layered/single/mesh/mesh.json"] if kind == "layered" else []
+
     def timed_jobs(self) -> list[str]:
         """{subject}/{job} of the jobs on every layered subject's way to its metrics and pictures."""
         return [

@@ -31,6 +31,7 @@ rule weight_volume:
         runtime=15,
     params:
         weights=config["animatable"]["weights"],
+        legs=config["animatable"]["model"]["legs_apart_deg"],
     shell:
         """
         python -m avatarpipe.steps.weight_volume \
@@ -40,6 +41,7 @@ rule weight_volume:
             --padding {params.weights[padding]} \
             --tolerance {params.weights[tolerance]} \
             --interpolant={params.weights[interpolant]:q} \
+            --legs-apart-deg {params.legs} \
             --device cpu \
             --out {output.manifest:q} \
             2>&1 | tee {log:q}

@@ -40,6 +40,7 @@ wildcard_constraints:
     subject=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     gender="NEUTRAL|MALE|FEMALE",
     stage="single|inner|outer",
+    variant="full|skinned",
     motion=r"[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
@@ -79,6 +80,7 @@ labelled_capture = of_subject(layout.labelled_capture)
 convert_threads = of_subject(layout.convert_threads)
 render_minutes = of_subject(layout.render_minutes)
 score_prompt = of_subject(layout.score_prompt)
+template_files = of_subject(layout.template_files)
 stage_settings = layout.stage_settings
 alignment_tolerance = layout.alignment_tolerance
 

@@ -47,6 +47,8 @@ class WeightVolumeOptions:
     """The most that a weight may be off the mean of its neighbours, away from the body."""
     interpolant: str = ""
     """The program PointInterpolant, to make the volume as published ones were made; empty: our own solver."""
+    legs_apart_deg: float = 25.0
+    """Degrees that each hip is turned in the canonical pose."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -58,7 +60,7 @@ def run(options: WeightVolumeOptions) -> None:
             "--resolution must be at least 8, --padding at least 1, --tolerance above 0."
         )
     poses, body = Capture.load(options.capture).poses, Body(options.body)
-    canonical = big_pose(poses.betas[0])
+    canonical = big_pose(poses.betas[0], options.legs_apart_deg)
     solved = _solved(options, body.vertices(canonical)[0].numpy(), body)
     volume = solved.volume.to("cpu")
     errors = weight_errors(volume, body, canonical, _spread(poses))
@@ -73,6 +75,10 @@ def run(options: WeightVolumeOptions) -> None:
             {
                 "weights": "weights.npz",
                 "sampling": SAMPLING,
+                "canonical": {
+                    "betas": poses.betas[0].tolist(),
+                    "legs_apart_deg": options.legs_apart_deg,
+                },
                 "cycles": solved.cycles,
                 "solver_sum_error": solved.sum_error,
                 "errors": asdict(errors),

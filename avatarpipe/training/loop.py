@@ -1,6 +1,7 @@
 """The training loop: iterate, log, checkpoint; killed at any moment, it goes on from the last checkpoint."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -31,10 +32,12 @@ def train(
     device,
     checkpoint_every: int = 500,
     log_every: int = 20,
+    after_checkpoint: Callable[[int], None] | None = None,
 ) -> Curves:
     """Run `stage` to `iterations`, from the newest checkpoint where there is one; returns the curves.
 
     step(i) is called for i = 0 .. iterations - 1. Checkpoints stay on disk: clear them once the result is written.
+    after_checkpoint: called with the number of iterations done whenever one is on disk.
     """
     curves_file = checkpoints.folder / "curves.parquet"
     start, curves = 0, Curves()
@@ -51,6 +54,8 @@ def train(
                 curves.add(done, values)
             if done % checkpoint_every == 0 and done < iterations:
                 _save(checkpoints, curves, curves_file, done, stage)
+                if after_checkpoint is not None:
+                    after_checkpoint(done)
             display.advance(done, values)
     return curves
 
