@@ -55,7 +55,7 @@ def _encode(path: str | Path, pixels: np.ndarray) -> None:
     if not ok:
         raise ValueError(f"{path}: cannot encode an image of shape {pixels.shape}")
     with atomic_file(path) as temporary:
-        encoded.tofile(temporary)
+        temporary.write_bytes(encoded)  # `tofile` leaves a last block that finds no room unmentioned
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

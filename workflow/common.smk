@@ -1,6 +1,5 @@
 """What the rules stand on: the configuration, the subject table, input functions, and the shell of every job."""
 
-import gc
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from avatarpipe.errors import InputError
 from avatarpipe.files import write_if_changed
 from avatarpipe.layout import Layout
 from avatarpipe.motions.configured import ConfiguredMotions
+from avatarpipe.planning import keep_every_object, look_for_garbage_again, of_wildcards
 from avatarpipe.schemas import read_yaml
 from avatarpipe.sources import code_stamp
 from avatarpipe.subjects import read_subjects
@@ -29,11 +29,11 @@ except InputError as error:
 
 subjects = layout.subjects
 motions = ConfiguredMotions(config)
-gc.disable()  # a plan for a thousand subjects is millions of objects, and all of them stay
+keep_every_object()
 
 
 onstart:
-    gc.enable()
+    look_for_garbage_again()
 
 
 wildcard_constraints:
@@ -50,7 +50,7 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.ge
 shell.prefix(
     "set -euo pipefail; if [ -t 2 ]; then export AVATARPIPE_PROGRESS=/dev/tty; fi; "
     f"export PYTHONPATH={quote(str(workflow.basedir))} NUMBA_NUM_THREADS=$OMP_NUM_THREADS; "
-    f"source {quote(str(WORKFLOW / 'gpu.sh'))}; "
+    f"source {quote(str(WORKFLOW / 'gpu.sh'))}; source {quote(str(WORKFLOW / 'job.sh'))}; "
 )
 
 
@@ -61,12 +61,12 @@ def sources(module):
 
 def cell(column):
     """A function from wildcards to the subject's value in a column of the subject table."""
-    return lambda wildcards: layout.cell(wildcards.subject, column)
+    return of_wildcards(lambda wildcards: layout.cell(wildcards.subject, column))
 
 
 def of_subject(lookup):
     """A lookup of the layout by subject name, as a function of wildcards."""
-    return lambda wildcards: lookup(wildcards.subject)
+    return of_wildcards(lambda wildcards: lookup(wildcards.subject))
 
 
 body_file = of_subject(layout.body_file)
@@ -102,7 +102,7 @@ def motion_body(wildcards):
 
 def guidance_weights(stage):
     """What stands for the weights that guide a stage, as a function of wildcards, so that only its jobs miss them."""
-    return lambda wildcards: layout.guidance_weights(stage)
+    return of_wildcards(lambda wildcards: layout.guidance_weights(stage))
 
 
 def body_gender(wildcards):

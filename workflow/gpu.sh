@@ -1,18 +1,27 @@
-# Sourced before every job. take_gpu gives a job one GPU of the machine to itself, waiting until one is free;
-# it does nothing where there is no GPU or where Slurm has already chosen. The lock lasts as long as the job lives.
+# Sourced before every job. take_gpu gives a job one GPU of the machine to itself, waiting until one is free; take_gpu 2
+# two of them, and so on. It does nothing where there is no GPU or where Slurm has already chosen. CUDA_VISIBLE_DEVICES,
+# where it is set, says which may be taken. The locks last as long as the job lives.
 take_gpu() {
     if [ -n "${SLURM_JOB_ID:-}" ] || ! compgen -G '/dev/nvidia[0-9]*' >/dev/null; then return 0; fi
-    local devices lock device
-    devices=${CUDA_VISIBLE_DEVICES:-$(compgen -G '/dev/nvidia[0-9]*' | sed 's#/dev/nvidia##' | paste -sd,)}
+    local wanted=${1:-1} devices device lock
+    local -a taken locks
+    devices=${CUDA_VISIBLE_DEVICES:-$(compgen -G '/dev/nvidia[0-9]*' | sed 's#/dev/nvidia##' | sort -n | paste -sd,)}
+    if [ "$(wc -w <<<"${devices//,/ }")" -lt "$wanted" ]; then
+        echo "error: this job needs $wanted GPUs; those it may use here are $devices (docs/clusters.md)." >&2
+        return 1
+    fi
     while :; do
+        taken=() locks=()
         for device in ${devices//,/ }; do
             exec {lock}>"${TMPDIR:-/tmp}/avatarpipe-$UID-gpu-$device"
-            if flock -n "$lock"; then
-                export CUDA_VISIBLE_DEVICES=$device
+            if flock -n "$lock"; then taken+=("$device") locks+=("$lock"); else exec {lock}>&-; fi
+            if [ ${#taken[@]} -eq "$wanted" ]; then
+                CUDA_VISIBLE_DEVICES=$(IFS=,; echo "${taken[*]}")
+                export CUDA_VISIBLE_DEVICES
                 return 0
             fi
-            exec {lock}>&-
         done
-        sleep 2
+        for lock in "${locks[@]}"; do exec {lock}>&-; done # all or none: two jobs must not hold one each and wait for ever
+        sleep "$((1 + RANDOM % 3))"
     done
 }

@@ -186,4 +186,4 @@ def _absent(paths: Mapping[int, Path]) -> set[int]:
 
 def _write(path: Path, pixels: np.ndarray) -> None:
     with atomic_file(path) as temporary:
-        cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tofile(temporary)
+        temporary.write_bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])

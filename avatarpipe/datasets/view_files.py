@@ -192,7 +192,7 @@ def _put(
         _link(source, temporary)
     else:
         bilevel = [cv2.IMWRITE_PNG_BILEVEL, 1] if kind == "boundaries" else []
-        cv2.imencode(suffix, pixels, ENCODING[ending] + bilevel)[1].tofile(temporary)
+        temporary.write_bytes(cv2.imencode(suffix, pixels, ENCODING[ending] + bilevel)[1])
     target.unlink(missing_ok=True)  # renaming a file onto another name of itself would do nothing
     temporary.replace(target)
     return file

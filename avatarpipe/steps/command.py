@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from avatarpipe.errors import InputError
+from avatarpipe.faults import MACHINE_FAILED, explained
 from avatarpipe.provenance_files import write_provenance
 from avatarpipe.record import recording
+from avatarpipe.steadiness import Inputs, named_files, refuse_changed
 
 BAD_INPUT = 2
 
@@ -19,7 +21,8 @@ def run_step(run: Callable, args: Sequence[str] | None = None) -> None:
     """Parse `args` (the command line by default) into the dataclass that `run` takes, and run it; then say how it was made.
 
     run: a function of one argument annotated with the step's options; the name of its module names the command.
-    Exits with status 2 and the message alone on stderr where the input is bad.
+    Exits with status 2 and the message alone on stderr where the input is bad, or changed while the step ran; with
+    status 75 and what to do where the machine failed: no memory, no disk, no GPU any more.
     """
     (parameter,) = inspect.signature(run, eval_str=True).parameters.values()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -29,9 +32,10 @@ def run_step(run: Callable, args: Sequence[str] | None = None) -> None:
 
 def _recorded(run: Callable, options, args: Sequence[str]) -> None:
     """Run the step; where it comes to its end, its provenance file is written beside its output."""
-    started = time.time()
+    started, inputs = time.time(), Inputs(named_files(options))
     with recording() as record:
         run(options)
+    refuse_changed(inputs.changed(record.inputs, record.written), getattr(options, "out", None))
     write_provenance(_module(run), options, args, record, started)
 
 
@@ -41,12 +45,18 @@ def _module(run: Callable) -> str:
 
 
 def with_message(work: Callable[[], None]) -> None:
-    """Do `work`; an InputError becomes its message on stderr and exit status 2."""
+    """Do `work`; an InputError becomes its message on stderr and exit status 2, a fault of the machine one and status 75."""
     try:
         work()
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(BAD_INPUT) from None
+    except Exception as error:
+        message = explained(error)
+        if message is None:
+            raise
+        sys.stderr.write(f"error: {message}\n")
+        raise SystemExit(MACHINE_FAILED) from None
 
 
 def _program(run: Callable) -> str:

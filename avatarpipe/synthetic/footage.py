@@ -153,4 +153,5 @@ def _sheets(cast: Cast, layers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _write(path: Path, pixels: np.ndarray) -> None:
-    cv2.imwrite(str(path), np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    path.write_bytes(cv2.imencode(path.suffix, np.ascontiguousarray(pixels), fast)[1])

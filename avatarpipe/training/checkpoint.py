@@ -1,9 +1,14 @@
 """Training checkpoints: tensors in safetensors, the rest in JSON, whole or absent, the one before kept until then."""
 
+import fcntl
 import hashlib
 import json
+import logging
+import os
 import shutil
+import socket
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -12,21 +17,28 @@ from safetensors.torch import load_file, save_file
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_folder, file_sha256, read_json, write_json
 
+log = logging.getLogger(__name__)
+
 
 class Checkpoints:
     """The two newest checkpoints of one training, in `folder`.
 
     identity: whatever the training depends on (settings, hashes of inputs, code version), as JSON values. A checkpoint
-    of another identity is never resumed.
+    of another identity is never resumed. From the first `save` on the folder belongs to this process: another one,
+    such as what a killed run left behind, is met with an InputError.
     """
 
     def __init__(self, folder: str | Path, identity: dict):
         self.folder = Path(folder)
         text = json.dumps(identity, sort_keys=True, default=str)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
+        self._claim = None
 
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
         """Write the state after `step` iterations, then forget all but it and the one before."""
+        if self._claim is None:
+            self._claim = self._claimed()
+            self._drop_drafts()
         with atomic_folder(self.folder / f"{step:08d}") as temporary:
             flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
             save_file(flat, temporary / "state.safetensors")
@@ -39,24 +51,61 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def newest(self, device="cpu") -> tuple[int, dict[str, torch.Tensor]] | None:
-        """(step, tensors) of the newest whole checkpoint of this identity, or None. A damaged one is passed over."""
+        """(step, tensors) of the newest whole checkpoint of this identity, or None. A damaged one is passed over, and said to be."""
+        if self._claim is None and self.folder.is_dir():
+            self._claimed().close()
         for folder in reversed(self._saved()):
             try:
-                return self._read(folder, device)
-            except (InputError, SafetensorError, KeyError, OSError):
+                found = self._read(folder, device)
+            except (InputError, SafetensorError, KeyError, OSError) as error:
+                log.warning("%s: damaged, passed over (%s)", folder, error)
                 continue
+            if found is not None:
+                return found
         return None
 
-    def _read(self, folder: Path, device) -> tuple[int, dict[str, torch.Tensor]]:
+    def _read(self, folder: Path, device) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """Step and tensors; None of another training. Raises InputError and others where a file is damaged."""
         manifest = read_json(folder / "checkpoint.json")
         state = folder / "state.safetensors"
-        if manifest["identity"] != self.identity or manifest["sha256"] != file_sha256(state):
-            raise InputError(f"{folder}: not a checkpoint of this training")
+        if manifest["identity"] != self.identity:
+            return None
+        if manifest["sha256"] != file_sha256(state):
+            raise InputError("its bytes are not those that were written")
         return int(manifest["step"]), load_file(state, device=str(device))
+
+    def _claimed(self) -> TextIO:
+        """The folder's lock, which goes with the file and with this process; InputError where another process has it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stream = (self.folder / ".lock").open("a+")
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            stream.seek(0)
+            owner = stream.read().strip() or "unknown"
+            stream.close()
+            raise InputError(
+                f"{self.folder}: another process is training here ({owner}), perhaps left over from a run that was "
+                "killed. Let it come to its end or end it, then run again."
+            ) from error
+        except OSError:  # a file system without locks
+            return stream
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
+        return stream
+
+    def _drop_drafts(self) -> None:
+        """Remove what a killed process had begun to write."""
+        for draft in self.folder.glob(".[0-9]*"):
+            shutil.rmtree(draft, ignore_errors=True)
 
     def _saved(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("[0-9]*") if path.is_dir())
 
     def clear(self) -> None:
         """Delete all checkpoints: the training has ended and its result is written."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
         shutil.rmtree(self.folder, ignore_errors=True)

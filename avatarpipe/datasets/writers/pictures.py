@@ -90,7 +90,7 @@ def _encode(path: Path, pixels: np.ndarray) -> None:
     pixels = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
     with atomic_file(path) as temporary:
-        cv2.imencode(path.suffix, np.ascontiguousarray(pixels), quality)[1].tofile(temporary)
+        temporary.write_bytes(cv2.imencode(path.suffix, np.ascontiguousarray(pixels), quality)[1])
 
 
 def write_list(path: Path, files: list[Path]) -> None:
