@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from avatarpipe.errors import InputError
+from avatarpipe.training.weights import load_state
 
 BACKBONE_FILES = {"vgg": "vgg16-397923af.pth", "alex": "alexnet-owt-7be5be79.pth"}
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -46,7 +47,7 @@ class Lpips(nn.Module):
         self.features, self.taps = _vgg16() if net == "vgg" else _alexnet()
         backbone, lins = Path(folder) / BACKBONE_FILES[net], Path(folder) / f"{net}.pth"
         wanted = {f"features.{name}" for name in self.features.state_dict()}
-        state = _load_state(backbone, wanted)
+        state = load_state(backbone, wanted)
         _fill(
             self.features,
             {name.removeprefix("features."): state[name] for name in wanted},
@@ -112,7 +113,7 @@ def _unit(activation: Tensor) -> Tensor:
 
 def _lin_layers(path: Path, channels: list[int]) -> list[Tensor]:
     names = [f"lin{index}.model.1.weight" for index in range(len(channels))]
-    state = _load_state(path, set(names))
+    state = load_state(path, set(names))
     for name, width in zip(names, channels, strict=True):
         if state[name].shape != (1, width, 1, 1):
             raise InputError(
@@ -126,19 +127,3 @@ def _fill(features: nn.Sequential, state: dict[str, Tensor], path: Path) -> None
         features.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(f"{path}: not the expected network. {error}") from error
-
-
-def _load_state(path: Path, wanted: set[str]) -> dict[str, Tensor]:
-    """Tensors of a PyTorch weight file, read without running any of its code."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"{path}: not a readable PyTorch weight file ({error}). Fetch it again."
-        ) from error
-    if not isinstance(state, dict) or (missing := wanted - state.keys()):
-        lacking = ", ".join(sorted(missing)[:3]) if isinstance(state, dict) else "a state_dict"
-        raise InputError(
-            f"{path}: lacks {lacking}. The published weights were expected; fetch it again."
-        )
-    return state

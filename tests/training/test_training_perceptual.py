@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_training_lpips import naive_alex, write_alex
+from tiny_lpips import naive_alex, write_alex
 
 from avatarpipe.errors import InputError
 from avatarpipe.training.losses import ssim_map
