@@ -43,7 +43,20 @@ def framed_orbit(
     height: of the image in pixels. margin: by how much the field of view is larger than what it must hold. aspect:
     width / height; by default that of the widest view of the clouds.
     """
-    points = shown_points(clouds)
+    return framed_points(
+        shown_points(clouds), azimuths_deg, height, elevation_deg, margin, aspect
+    )
+
+
+def framed_points(
+    points: np.ndarray,
+    azimuths_deg,
+    height: int,
+    elevation_deg: float = 8.0,
+    margin: float = 1.07,
+    aspect: float | None = None,
+) -> Cameras:
+    """The same for points (N, 3) in metres."""
     target = 0.5 * (points.min(axis=0) + points.max(axis=0))
     rotations = orbit([elevation_deg], azimuths_deg, 1.0, FOV_DEG, 8, 8).w2c[:, :3, :3]
     x, y, z = np.einsum("cij,nj->icn", rotations, points - target)

@@ -14,7 +14,7 @@ from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_folder, require_file, write_json
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.methods.animatable.model import AnimatableModel, CanonicalGaussians
-from avatarpipe.methods.animatable.projection import PoseProjection
+from avatarpipe.methods.animatable.projection import PoseProjection, Projecting
 from avatarpipe.methods.animatable.rig import BODY, Rig
 from avatarpipe.methods.animatable.scaffold import Scaffold
 from avatarpipe.methods.animatable.settings import ModelSettings
@@ -22,6 +22,7 @@ from avatarpipe.settings import build_settings
 
 LAYER = "body"
 _TENSORS, _PROJECTION = f"{LAYER}.safetensors", "projection.safetensors"
+_PROJECTION_TEXT = "projection.json"
 
 
 @dataclass
@@ -48,6 +49,10 @@ class AnimatableAvatar(Avatar):
             raise ValueError(
                 f"no layer {sorted(unknown)}; this avatar has {list(self.layer_names)}"
             )
+
+    def projecting(self, mode: Projecting) -> "AnimatableAvatar":
+        """The same avatar that projects all poses before its networks see them, none, or (auto) unseen ones."""
+        return replace(self, projection=self.projection.switched(mode))
 
     def shaped(self, pose: torch.Tensor) -> CanonicalGaussians:
         """The canonical Gaussians for a pose (165,), which is projected where training never saw it."""
@@ -77,6 +82,7 @@ class AnimatableAvatar(Avatar):
             flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
             save_file(flat, temporary / _TENSORS)
             self.projection.save(temporary / _PROJECTION)
+            write_json(temporary / _PROJECTION_TEXT, self.projection.document())
             self.captured.save(temporary / "captured.npz")
             write_json(temporary / MANIFEST, self._manifest())
 
