@@ -1,7 +1,7 @@
 """What the workflow looks up of a subject: cells of its table, files it needs, where its captures lie."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from avatarpipe.score_files import score_files
 from avatarpipe.weight_files import guidance_manifests
 
 SCANNED = frozenset({"synthetic", "4d-dress", "thuman2.0", "thuman2.1"})  # the others are images
+AVATARS = {"layered": "outer", "animatable": "full"}  # the last stage, or the variant, of each method
 LABELLED = frozenset({"synthetic", "4d-dress"})  # scans that tell garments apart
 SYNTHESIZED_BY = {"synthetic": "synthesize", "synthetic-video": "synthesize_video"}
 SCORING_JOBS = ("draw_inner", "score")
@@ -27,6 +28,15 @@ TIMED_JOBS = (
     "convert", "normalize", "render", "align", "segment", "train_single", "extract_mesh-single", "train_inner",
     "train_outer", "extract_mesh-outer", "evaluate", "pictures",
 )  # fmt: skip
+TIMED_ANIMATABLE_JOBS = (
+    "convert", "normalize", "render", "align", "weight_volume", "train_animatable-full", "train_animatable-skinned",
+    "evaluate_animatable",
+)  # fmt: skip
+
+
+def verbatim(value: object) -> Callable:
+    """A param that a command is given as it is: in a text by itself Snakemake would take braces for wildcards."""
+    return lambda wildcards: value
 
 
 @dataclass(frozen=True)
@@ -166,9 +176,12 @@ class Layout:
         return self.config["scoring"]["prompt"].replace("{person}", PERSON[self.cell(subject, "gender")])
 
     def metrics(self) -> list[str]:
-        """The tables of metrics of all layered subjects."""
+        """The tables of metrics of all subjects."""
         steps = ("evaluate", *(("score",) if self.config["scoring"]["enabled"] else ()))
-        return [f"results/{subject}/layered/{step}/metrics.parquet" for step in steps for subject in self.layered()]
+        return [
+            *(f"results/{subject}/layered/{step}/metrics.parquet" for step in steps for subject in self.layered()),
+            *(f"results/{subject}/animatable/evaluate/metrics.parquet" for subject in self.animatable()),
+        ]
 
     def free_genders(self) -> Sequence[str]:
         """The genders of which the free body is built, as its files are called."""
@@ -192,6 +205,26 @@ class Layout:
         """The subjects that the animatable method trains on."""
         return list(self.subjects.index[self.subjects["methods"] == "animatable"])
 
+    def avatar(self, wildcards) -> str:
+        """The avatar that a method leaves of a subject; of the wildcards subject and method."""
+        stage = AVATARS[wildcards.method]
+        return f"results/{wildcards.subject}/{wildcards.method}/{stage}/avatar/avatar.json"
+
+    def driven(self) -> list[str]:
+        """What is left of every motion that avatars follow; InputError where one is not among the motions."""
+        drive, subjects = self.config["drive"], {"layered": self.layered(), "animatable": self.animatable()}
+        if unknown := [name for name in drive["motions"] if name not in self.config["motions"]]:
+            raise InputError(f"drive.motions: {unknown[0]}: no such motion; `motions` in config.yaml names them.")
+        return [
+            f"results/{subject}/{method}/drive/{motion}/drive.json"
+            for method in drive["methods"] for subject in subjects[method] for motion in drive["motions"]
+        ]  # fmt: skip
+
+    def drive_switches(self) -> str:
+        """What is switched on or off of driving, as flags of its step."""
+        drive = self.config["drive"]
+        return " ".join(f"--{name}" if drive[name] else f"--no-{name}" for name in ("floor", "repair", "ply"))
+
     def animatable_settings(self) -> str:
         """What an animatable avatar is trained with, as the JSON that the step reads."""
         section = self.config["animatable"]
@@ -203,6 +236,16 @@ class Layout:
         template = self.config["animatable"]["template"]
         return template if template in ("body", "layered") else "given"
 
+    def skinned_avatar(self, subject: str) -> list[str]:
+        """The baseline that an animatable avatar is measured beside; none where the configuration leaves it out."""
+        if not self.config["animatable"]["evaluate"]["baseline"]:
+            return []
+        return [f"results/{subject}/animatable/skinned/avatar/avatar.json"]
+
+    def metric_weights(self) -> list[str]:
+        """The weights of LPIPS and FID that the user has placed; without them these metrics are left out."""
+        return sorted(map(str, [*Path("resources/lpips").glob("*.pth"), *Path("resources/fid").glob("*.pth")]))
+
     def template_files(self, subject: str) -> list[str | Path]:
         """The mesh that the subject's animatable avatar starts on; none where that is the body."""
         kind = self.template_kind()
@@ -212,11 +255,14 @@ class Layout:
         return [f"results/{subject}/layered/single/mesh/mesh.json"] if kind == "layered" else []
 
     def timed_jobs(self) -> list[str]:
-        """{subject}/{job} of the jobs on every layered subject's way to its metrics and pictures."""
+        """{subject}/{job} of the jobs on every subject's way to its metrics and pictures."""
+        layered = (*TIMED_JOBS, *(SCORING_JOBS if self.config["scoring"]["enabled"] else ()))
+        ways = ((self.layered(), layered), (self.animatable(), TIMED_ANIMATABLE_JOBS))
         return [
             f"{subject}/{job}"
-            for subject in self.layered()
-            for job in (*TIMED_JOBS, *(SCORING_JOBS if self.config["scoring"]["enabled"] else ()))
+            for subjects, jobs in ways
+            for subject in subjects
+            for job in jobs
             if job != "render" or self.is_scanned(subject)
         ]
 

@@ -1,7 +1,7 @@
 """Tables over all subjects, and what the run cost.
 
-Needs: every subject's metrics.parquet, that of `score` too where it is enabled, and pictures.json; by then the
-       benchmark files of its jobs are there too.
+Needs: every subject's metrics.parquet, of either method, that of `score` too where it is enabled, and pictures.json; by
+       then the benchmark files of its jobs are there too.
 Makes: results/tables/: metrics.parquet and metrics.csv with every value; summary.csv, .md, .tex and .html with mean and
        spread over all subjects, a row a method; subjects.csv, .md and .html, a part a subject; timings.csv and timings.png.
 """

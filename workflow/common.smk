@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.files import write_if_changed
-from avatarpipe.layout import Layout
+from avatarpipe.layout import Layout, verbatim
 from avatarpipe.motions.configured import ConfiguredMotions
 from avatarpipe.planning import keep_every_object, look_for_garbage_again, of_wildcards
 from avatarpipe.schemas import read_yaml
@@ -41,6 +41,7 @@ wildcard_constraints:
     gender="NEUTRAL|MALE|FEMALE",
     stage="single|inner|outer",
     variant="full|skinned",
+    method="layered|animatable",
     motion=r"[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
@@ -81,7 +82,7 @@ convert_threads = of_subject(layout.convert_threads)
 render_minutes = of_subject(layout.render_minutes)
 score_prompt = of_subject(layout.score_prompt)
 template_files = of_subject(layout.template_files)
-stage_settings = layout.stage_settings
+skinned_avatar = of_subject(layout.skinned_avatar)
 alignment_tolerance = layout.alignment_tolerance
 
 
@@ -136,10 +137,11 @@ def final_outputs():
     """What a whole run leaves: each subject's pictures, layers and alignment, and the tables over all subjects."""
     layered = layout.layered()
     return [
-        *expand("results/tables/metrics.{ending}", ending=["parquet", "csv"] if layered else []),
+        *expand("results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []),
         *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
         *expand("results/{subject}/layered/export/export.json", subject=layered),
         *layout.untrained_captures(),
+        *layout.driven(),
         *expand("results/{subject}/align/alignment.json", subject=subjects.index),
         *expand("results/motions/{motion}.json", motion=config["motions"]),
     ]

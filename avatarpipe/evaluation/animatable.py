@@ -15,7 +15,7 @@ from avatarpipe.evaluation.fid import FEWEST, features, frechet_distance
 from avatarpipe.evaluation.inception import Inception
 from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import render_views
-from avatarpipe.evaluation.rows import Scores, score_rows
+from avatarpipe.evaluation.rows import DIFFERENCE, Scores, score_rows
 from avatarpipe.evaluation.threads import in_threads
 from avatarpipe.training.lpips import Lpips
 
@@ -126,7 +126,7 @@ def margin_rows(table: pd.DataFrame, stage: str, baseline: str) -> list[dict]:
         row
         for (cell, metric, unit), value in apart.items()
         for row in score_rows(
-            {metric: (value, unit)}, stage=f"{stage} - {baseline}", split=cell, layer=LAYER
+            {metric: (value, unit)}, stage=f"{stage}{DIFFERENCE}{baseline}", split=cell, layer=LAYER
         )
     ]
 

@@ -19,7 +19,9 @@ METRICS = {
 }
 
 
-def animatable_protocol(capture: Capture, cells: Sequence[Cell], every: int, notes: dict) -> dict:
+def animatable_protocol(
+    capture: Capture, cells: Sequence[Cell], every: dict[str, int], notes: dict
+) -> dict:
     """Cells, masks, background and conventions behind the metrics; `notes` says what came of LPIPS and FID."""
     size = capture.cameras()
     return {

@@ -1,6 +1,6 @@
 """The four cells of an animatable avatar's evaluation: poses seen or novel, by views seen or novel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,14 +24,16 @@ class Cell:
     cameras: Cameras
 
 
-def cells(capture: Capture, split: FrameSplit, every: int, seen_cameras: int = 0) -> list[Cell]:
+def cells(
+    capture: Capture, split: FrameSplit, every: Mapping[str, int], seen_cameras: int = 0
+) -> list[Cell]:
     """Those of the four cells that have frames and cameras: seen and novel poses, by seen and novel views.
 
-    every: of each kind's frames one in so many. seen_cameras: so many of the training cameras, evenly over their list;
+    every: of the "seen" and the "novel" frames one in so many. seen_cameras: so many of the training cameras, evenly over their list;
     0 for all. InputError where no frame or camera is left at all.
     """
     training = capture.cameras("train")
-    frames = {"seen": split.train[::every], "novel": split.novel[::every]}
+    frames = {"seen": split.train[:: every["seen"]], "novel": split.novel[:: every["novel"]]}
     cameras = {
         "seen": training[_evenly(len(training), seen_cameras)],
         "novel": capture.cameras("test"),

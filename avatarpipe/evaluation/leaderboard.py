@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from avatarpipe.evaluation.rows import DIFFERENCE
 from avatarpipe.evaluation.summary import ARROWS, number
 
 _PLACE = ["split", "layer"]
@@ -90,7 +91,12 @@ def _ranked(rows: list[Row], metrics: list[str]) -> list[Row]:
         (number, metric)
         for metric in metrics
         for number in _best(
-            metric, {i: row.cells[metric] for i, row in enumerate(rows) if metric in row.cells}
+            metric,
+            {
+                i: row.cells[metric]
+                for i, row in enumerate(rows)
+                if metric in row.cells and DIFFERENCE not in row.stage
+            },
         )
     }
     return [

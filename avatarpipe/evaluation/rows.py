@@ -18,6 +18,9 @@ COLUMNS = [
     "unit",
 ]
 
+DIFFERENCE = " - "
+"""Between the names of two stages it names a third, whose values are by how much the first differs from the second."""
+
 Scores = dict[str, tuple[float, str]]
 """Metric name to (value, unit)."""
 

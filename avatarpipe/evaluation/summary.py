@@ -8,7 +8,7 @@ GROUP = ["subject", "method", "stage", "split", "layer", "metric", "unit"]
 ARROWS = {
     "psnr": "↑", "ssim": "↑", "lpips": "↓", "iou": "↑", "miou": "↑", "hidden": "↑", "penetration": "↓",
     "chamfer": "↓", "f": "↑", "normal": "↑", "image": "↑",
-    "clip": "↑",
+    "clip": "↑", "fid": "↓",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from avatarpipe.evaluation.cells import cells, check_cameras, check_frames
 from avatarpipe.evaluation.fid import fid_weights
 from avatarpipe.evaluation.inception import WEIGHT_FILE, Inception
 from avatarpipe.evaluation.progress import tracked
-from avatarpipe.evaluation.rows import tidy
+from avatarpipe.evaluation.rows import DIFFERENCE, tidy
 from avatarpipe.files import write_json
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.provenance import provenance
@@ -45,12 +45,14 @@ class Options:
     """Folder of the capture that it was trained on, or its capture.json."""
     out: Path
     """Table to write, metrics.parquet; the protocol goes beside it as metrics.json."""
-    baseline: Path | None = None
+    baseline: str = ""
     """The same Gaussians moved by skinning alone, trained alike; its rows are of stage "skinned"."""
     novel_frames: str = ""
     """Frames that training left out, as it was told: 1200-1499, none; empty for what the capture's maker says."""
     every: int = 1
-    """Of seen and of novel frames one in so many is measured."""
+    """Of the frames that were trained on one in so many is measured."""
+    novel_every: int = 1
+    """Of the novel frames one in so many is measured."""
     seen_cameras: int = 0
     """So many of the training cameras are measured, evenly over their list; 0 for all."""
     lpips_weights: Path = Path("resources/lpips")
@@ -65,9 +67,10 @@ class Options:
 
 def run(options: Options) -> None:
     """Check that nothing counts as novel that was trained on, measure, then write the protocol, then the table."""
-    if options.every < 1 or options.seen_cameras < 0:
+    if min(options.every, options.novel_every) < 1 or options.seen_cameras < 0:
         raise InputError(
-            f"--every {options.every} --seen-cameras {options.seen_cameras}: give 1 or more, and 0 or more."
+            f"--every {options.every} --novel-every {options.novel_every} --seen-cameras {options.seen_cameras}: "
+            "give 1 or more, 1 or more, and 0 or more."
         )
     device = chosen_device(options.device)
     capture = Capture.load(options.capture)
@@ -76,7 +79,8 @@ def run(options: Options) -> None:
     avatars = {
         name: _avatar(path, capture, split, device) for name, path in _avatars(options).items()
     }
-    chosen = cells(capture, split, options.every, options.seen_cameras)
+    every = {"seen": options.every, "novel": options.novel_every}
+    chosen = cells(capture, split, every, options.seen_cameras)
     networks, notes = _networks(options, device)
     table = tidy(
         animatable_rows(avatars, capture, chosen, networks, tracked, device),
@@ -84,13 +88,13 @@ def run(options: Options) -> None:
         method="animatable",
     )
     apart = margin_rows(table, FULL, SKINNED) if options.baseline else []
-    _write(options, table, apart, animatable_protocol(capture, chosen, options.every, notes))
+    _write(options, table, apart, animatable_protocol(capture, chosen, every, notes))
 
 
 def _write(options: Options, table: pd.DataFrame, apart: list[dict], described: dict) -> None:
     files = {name: _file(path, MANIFEST) for name, path in _avatars(options).items()}
     files["capture"] = _file(options.capture, "capture.json")
-    described["margin"] = {"of": f"{FULL} - {SKINNED}", "cells": margins(apart)}
+    described["margin"] = {"of": f"{FULL}{DIFFERENCE}{SKINNED}", "cells": margins(apart)}
     described["provenance"] = provenance(files, asdict(options))
     if apart:
         shared = {"subject": described["subject"], "method": "animatable"}
@@ -102,7 +106,7 @@ def _write(options: Options, table: pd.DataFrame, apart: list[dict], described: 
 
 def _avatars(options: Options) -> dict[str, Path]:
     """By stage."""
-    return {FULL: options.avatar} | ({SKINNED: options.baseline} if options.baseline else {})
+    return {FULL: options.avatar} | ({SKINNED: Path(options.baseline)} if options.baseline else {})
 
 
 def _avatar(

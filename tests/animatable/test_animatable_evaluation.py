@@ -26,6 +26,7 @@ from avatarpipe.steps import evaluate_animatable
 from avatarpipe.tables import read_table
 
 FRAMES, SIZE = ("000000", "000001", "000002", "000003", "000004"), 64
+ALL = {"seen": 1, "novel": 1}
 CELLS = [f"{pose}_pose_{view}_view" for pose in ("seen", "novel") for view in ("seen", "novel")]
 
 
@@ -112,7 +113,7 @@ def test_four_cells_both_conventions_and_the_margin(capture, avatars, tmp_path):
 
 def test_fewer_frames_and_cameras_where_asked(capture, avatars, tmp_path):
     out = tmp_path / "metrics.parquet"
-    _measure(capture, avatars, out, "--every", "2", "--seen-cameras", "1")
+    _measure(capture, avatars, out, "--every", "2", "--novel-every", "3", "--seen-cameras", "1")
     table = read_table(out)
     assert set(table["stage"]) == {"full"}
     assert set(table["frame"]) == {"000000", "000002", "000003"}
@@ -189,8 +190,8 @@ def test_a_held_out_camera_beside_a_training_camera_is_refused():
 
 
 def test_cells_without_frames_or_cameras_are_left_out(capture):
-    found = cells(capture, FrameSplit(FRAMES, ()), 1)
+    found = cells(capture, FrameSplit(FRAMES, ()), ALL)
     assert [cell.name for cell in found] == CELLS[:2]
-    assert [len(cell.cameras) for cell in cells(capture, FrameSplit(FRAMES, ()), 1, 1)] == [1, 1]
+    assert [len(cell.cameras) for cell in cells(capture, FrameSplit(FRAMES, ()), ALL, 1)] == [1, 1]
     with pytest.raises(InputError, match="no frame"):
-        cells(capture, FrameSplit((), ()), 1)
+        cells(capture, FrameSplit((), ()), ALL)

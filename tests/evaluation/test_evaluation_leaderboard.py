@@ -54,6 +54,14 @@ def test_best_is_told_only_among_the_same_subjects_and_where_a_direction_is_know
     assert not blocks(metrics)[1].rows[0].cells["psnr"].best
 
 
+def test_differences_of_stages_do_not_compete():
+    board = blocks(tidy([
+        *rows("ann", "animatable", "full", "lpips", [0.1]), *rows("ann", "animatable", "skinned", "lpips", [0.2]),
+        *rows("ann", "animatable", "full - skinned", "lpips", [-0.1]),
+    ]))  # fmt: skip
+    assert [row.cells["lpips"].best for row in board[0].rows] == [True, False, False]
+
+
 def test_splits_and_layers_are_not_mixed(metrics):
     assert [(b.split, b.layer, len(b.rows)) for b in blocks(metrics)] == [("test", "composite", 3), ("novel", "composite", 1)]
 

@@ -146,6 +146,21 @@ def test_jobs_that_are_timed_are_those_that_run():
     assert untrained.untrained_captures() == ["results/dora/normalize/capture.json"]
 
 
+def test_animatable_subjects_are_measured_beside_their_baseline():
+    measured = layout("avatarrex", "zzr", methods="animatable")
+    assert measured.metrics() == ["results/dora/animatable/evaluate/metrics.parquet"]
+    assert "dora/evaluate_animatable" in measured.timed_jobs() and "dora/evaluate" not in measured.timed_jobs()
+    assert measured.skinned_avatar("dora") == ["results/dora/animatable/skinned/avatar/avatar.json"]
+    alone = layout("avatarrex", "zzr", methods="animatable", animatable={"evaluate": {"baseline": False}})
+    assert alone.skinned_avatar("dora") == []
+
+
+def test_weights_of_metrics_are_inputs_where_they_are(tmp_path):
+    assert layout("avatarrex", "zzr").metric_weights() == []
+    weights = [*touch("lpips", "vgg.pth"), *touch("fid", "pt_inception.pth")]
+    assert sorted(layout("avatarrex", "zzr").metric_weights()) == sorted(map(str, weights))
+
+
 def test_an_unknown_subject_is_named():
     with pytest.raises(InputError, match=r"emma: no such subject in subjects\.tsv"):
         layout("synthetic", "7").cell("emma", "source")
