@@ -5,7 +5,7 @@ On the CPU, which takes seconds: no job waits for a GPU.
     snakemake --cores all results/demo/animatable/weights/weights.json
 
 Needs: results/{subject}/normalize/capture.json, for shape and poses; the subject's body.
-Makes: results/{subject}/animatable/weights/weights.npz, 461 MB at 128 nodes a side, and weights.json, which says where its
+Makes: results/{subject}/animatable/weights/weights.npz, about 480 MB at 128 nodes a side, and weights.json, which says where its
        nodes lie and how far it is off the body's own weights.
 """
 
@@ -40,6 +40,7 @@ rule weight_volume:
             --resolution {params.weights[resolution]} \
             --padding {params.weights[padding]} \
             --tolerance {params.weights[tolerance]} \
+            --levels {params.weights[levels]} \
             --interpolant={params.weights[interpolant]:q} \
             --legs-apart-deg {params.legs} \
             --device cpu \

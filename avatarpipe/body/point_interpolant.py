@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from avatarpipe.body.harmonic import extend
-from avatarpipe.body.weight_volume import PADDING, Solved, WeightVolume, cube_around
+from avatarpipe.body.weight_solve import PADDING, Solved, cube_around
+from avatarpipe.body.weight_volume import WeightVolume
 from avatarpipe.errors import InputError
 from avatarpipe.mesh.mesh import Mesh
 

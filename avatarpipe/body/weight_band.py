@@ -16,8 +16,9 @@ def nodes_near_surface(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(N, 3) indices of the nodes within REACH of a surface (vertices (V, 3), faces (F, 3)), and their weights (N, J).
 
-    low, high: (3,) where the outermost of `shape` nodes lie. The weights (V, J) of the closest point come first, then
-    corrections towards what the vertices want: sampling smooths, most where fingers are thinner than a cell.
+    low, high: (3,) where the outermost of `shape` nodes lie; the surface may reach beyond, no face of it by more than REACH. The
+    weights (V, J) of the closest point come first, then corrections towards what the vertices want: sampling smooths, most
+    where fingers are thinner than a cell.
     """
     spacing = (high - low) / (np.array(shape) - 1)
     reach = REACH * spacing.max()
@@ -28,7 +29,9 @@ def nodes_near_surface(
     kept = distances <= reach
     nodes, corners = nodes[kept], faces[face_ids[kept]]
     values = np.einsum("nk,nkj->nj", barycentric[kept].astype(np.float32), weights[corners])
-    return nodes, _corrected(values, _samples(shape, nodes, (vertices - low) / spacing), weights)
+    inside = ((vertices >= low) & (vertices <= high)).all(axis=1)
+    samples = _samples(shape, nodes, (vertices[inside] - low) / spacing)
+    return nodes, _corrected(values, samples, weights[inside])
 
 
 def _corrected(values: np.ndarray, samples: sparse.csr_array, weights: np.ndarray) -> np.ndarray:

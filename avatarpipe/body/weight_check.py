@@ -37,7 +37,7 @@ def weight_errors(
     return WeightErrors(
         vertex_l1=float(off.mean()),
         surface_l1=float(np.average(off, weights=_areas(vertices.numpy(), body.faces))),
-        lowest=float(volume.grid.min()),
+        lowest=min(float(part.grid.min()) for part in (volume, *volume.blocks)),
         sum_error=float((sampled.sum(dim=1) - 1.0).abs().max()),
         skinning=float(torch.stack(moved).mean()),
         skinning_worst=float(torch.stack(moved).max()),

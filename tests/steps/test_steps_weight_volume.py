@@ -42,7 +42,25 @@ def test_the_manifest_says_how_good_it_is_and_what_made_it(manifest):
     errors = manifest["errors"]
     assert errors["lowest"] >= 0 and errors["sum_error"] < 1e-4 and errors["skinning"] < 0.003
     assert "corner-aligned" in manifest["sampling"] and manifest["cycles"] < 10
+    without = manifest["errors_without_blocks"]
+    assert (
+        errors["vertex_l1"] < 0.03 < without["vertex_l1"]
+        and errors["skinning"] < without["skinning"]
+    )
     assert set(manifest["provenance"]["inputs"]) == {"capture", "body"}
+
+
+def test_the_manifest_says_where_blocks_lie(options, manifest):
+    volume = WeightVolume.load(options.out.parent / manifest["weights"])
+    assert len(volume.blocks) == len(manifest["blocks"]) > 0
+    for block, said in zip(volume.blocks, manifest["blocks"], strict=True):
+        assert said["nodes"] == list(block.grid.shape[:3]) and said["joints"] == len(block.joints)
+        assert said["low"] == block.low.tolist() and said["high"] == block.high.tolist()
+
+
+def test_a_number_of_levels_beyond_sense_is_refused(options, tmp_path):
+    with pytest.raises(InputError, match="--levels 9: 0 to 4"):
+        run(replace(options, out=tmp_path / "weights.json", levels=9))
 
 
 @pytest.mark.parametrize("wrong", [{"resolution": 4}, {"padding": 0.9}, {"tolerance": 0.0}])
