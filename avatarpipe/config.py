@@ -4,10 +4,17 @@ A key is looked up in three places: `config/config.yaml` (and `--configfile`), t
 names in `config/presets/`, then the default in `workflow/schemas/config.schema.yaml`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from avatarpipe.errors import InputError
 from avatarpipe.schemas import explain, first_error, read_yaml, with_defaults
+
+# Keys whose texts become paths that the workflow looks for, wherever they stand; those of `motions` do too.
+_PATHS = {
+    "subjects", "bodies", "root", "scans", "fits", "checkpoint", "model", "controlnet", "vae", "image_reward", "clip",
+}  # fmt: skip
+_NOT_IN_PATHS = "{}\n\r\0"
 
 
 def resolve_config(given: dict, presets: str | Path, schema: dict, name: str = "config") -> dict:
@@ -17,7 +24,10 @@ def resolve_config(given: dict, presets: str | Path, schema: dict, name: str = "
     path = Path(presets) / f"{preset}.yaml"
     base = read_yaml(path)
     check_config(base, schema, str(path))
-    return with_defaults({**merge(base, given), "preset": preset}, schema)
+    resolved = with_defaults({**merge(base, given), "preset": preset}, schema)
+    _check_paths(resolved, name)
+    _check_driven(resolved, name)
+    return resolved
 
 
 def merge(base: dict, over: dict) -> dict:
@@ -36,3 +46,31 @@ def check_config(config: dict, schema: dict, name: str) -> None:
         return
     key = ".".join(map(str, error.absolute_path)) or "top level"
     raise InputError(f"{name}, {key}: {explain(error)} The keys are described in config/README.md.")
+
+
+def _check_paths(config: dict, name: str) -> None:
+    """Raise InputError where a path holds what Snakemake would take for a wildcard, or for the end of a line."""
+    for keys, text in _texts(config):
+        is_path = keys[-1] in _PATHS or keys[0] == "motions"
+        if is_path and set(text) & set(_NOT_IN_PATHS):
+            raise InputError(
+                f"{name}, {'.'.join(keys)}: {text!r} cannot be a path here: braces would be taken for wildcards. "
+                "Rename the file or folder, or make a link to it that has neither braces nor line breaks in its name."
+            )
+
+
+def _check_driven(config: dict, name: str) -> None:
+    """Raise InputError where avatars are to follow a motion that is none of the motions."""
+    for motion in config["drive"]["motions"]:
+        if motion not in config["motions"]:
+            known = ", ".join(config["motions"]) or "none"
+            raise InputError(f"{name}, drive.motions: {motion!r} is no name of `motions`, which has {known}.")
+
+
+def _texts(part: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(keys, text) of every text in nested mappings."""
+    for key, value in part.items():
+        if isinstance(value, dict):
+            yield from _texts(value, (*above, str(key)))
+        elif isinstance(value, str):
+            yield (*above, str(key)), value

@@ -211,10 +211,8 @@ class Layout:
         return f"results/{wildcards.subject}/{wildcards.method}/{stage}/avatar/avatar.json"
 
     def driven(self) -> list[str]:
-        """What is left of every motion that avatars follow; InputError where one is not among the motions."""
+        """What is left of every motion that avatars follow."""
         drive, subjects = self.config["drive"], {"layered": self.layered(), "animatable": self.animatable()}
-        if unknown := [name for name in drive["motions"] if name not in self.config["motions"]]:
-            raise InputError(f"drive.motions: {unknown[0]}: no such motion; `motions` in config.yaml names them.")
         return [
             f"results/{subject}/{method}/drive/{motion}/drive.json"
             for method in drive["methods"] for subject in subjects[method] for motion in drive["motions"]

@@ -26,7 +26,7 @@ rule body:
     shell:
         """
         python -m avatarpipe.steps.body \
-            --gender {params.gender} \
+            --gender {params.gender:q} \
             --out {output.body:q} \
             2>&1 | tee {log:q}
         """

@@ -36,8 +36,8 @@ rule convert:
         """
         python -m avatarpipe.steps.convert \
             --dataset {params.dataset:q} \
-            --root {params.root:q} \
-            --source {params.source:q} \
+            --root={params.root:q} \
+            --source={params.source:q} \
             --frames {params.frames:q} \
             --subject {wildcards.subject:q} \
             --gender {params.gender:q} \

@@ -40,7 +40,7 @@ rule convert_motion:
     shell:
         """
         python -m avatarpipe.steps.convert_motion \
-            --motion {params.file:q} \
+            --motion={params.file:q} \
             --format {params.format} \
             --person {params.person} \
             --hands {params.hands} \
@@ -49,7 +49,7 @@ rule convert_motion:
             --frames {params.frames:q} \
             --fps {params.fps} \
             --height {params.height} \
-            --shape {params.shape} \
+            --shape {params.shape:q} \
             --body {input.body:q} \
             --out {output.motion:q} \
             2>&1 | tee {log:q}

@@ -29,7 +29,7 @@ rule export_nerfstudio:
         mem_mb=2000,
         runtime=60,
     params:
-        frames=config["export"]["frames"],
+        frames=verbatim(config["export"]["frames"]),
         images=config["export"]["images"],
     shell:
         """
@@ -64,7 +64,7 @@ rule export_colmap:
         mem_mb=2000,
         runtime=120,
     params:
-        frames=config["export"]["frames"],
+        frames=verbatim(config["export"]["frames"]),
         images=config["export"]["images"],
     shell:
         """
@@ -97,7 +97,7 @@ rule export_bodies:
         mem_mb=2000,
         runtime=15,
     params:
-        frames=config["export"]["frames"],
+        frames=verbatim(config["export"]["frames"]),
     shell:
         """
         python -m avatarpipe.steps.export_capture \

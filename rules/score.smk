@@ -59,16 +59,16 @@ rule score:
         runtime=60,
     params:
         prompt=score_prompt,
-        image_reward=config["scoring"]["image_reward"],
-        clip=config["scoring"]["clip"],
+        image_reward=verbatim(config["scoring"]["image_reward"]),
+        clip=verbatim(config["scoring"]["clip"]),
     shell:
         """
         take_gpu
         python -m avatarpipe.steps.score \
             --pictures {input.pictures:q} \
-            --prompt {params.prompt:q} \
-            --image-reward {params.image_reward:q} \
-            --clip {params.clip:q} \
+            --prompt={params.prompt:q} \
+            --image-reward={params.image_reward:q} \
+            --clip={params.clip:q} \
             --out {output.metrics:q} \
             2>&1 | tee {log:q}
         """

@@ -33,7 +33,7 @@ rule synthesize:
         """
         python -m avatarpipe.steps.synthesize \
             --subject {wildcards.subject:q} \
-            --seed {params.seed} \
+            --seed {params.seed:q} \
             --gender {params.gender} \
             --body {input.body:q} \
             --detail {params.detail} \
@@ -68,7 +68,7 @@ rule synthesize_video:
         """
         python -m avatarpipe.steps.synthesize_video \
             --subject {wildcards.subject:q} \
-            --seed {params.seed} \
+            --seed {params.seed:q} \
             --gender {params.gender} \
             --body {input.body:q} \
             --detail {params.detail} \

@@ -37,8 +37,8 @@ rule train_animatable:
         runtime=1440,
     params:
         template=layout.template_kind(),
-        novel_frames=config["animatable"]["novel_frames"],
-        settings=layout.animatable_settings(),
+        novel_frames=verbatim(config["animatable"]["novel_frames"]),
+        settings=verbatim(layout.animatable_settings()),
         seed=config["seed"],
     shell:
         """
@@ -48,7 +48,7 @@ rule train_animatable:
             --capture {input.capture:q} \
             --weights {input.weights:q} \
             --body {input.body:q} \
-            --template {params.template} \
+            --template {params.template:q} \
             --template-mesh={input.template:q} \
             --novel-frames={params.novel_frames:q} \
             --settings {params.settings:q} \

@@ -31,7 +31,7 @@ rule train_single:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=stage_settings("single"),
+        settings=verbatim(layout.stage_settings("single")),
         garment=config["garment"],
         seed=config["seed"],
     shell:
@@ -75,7 +75,7 @@ rule train_inner:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=stage_settings("inner"),
+        settings=verbatim(layout.stage_settings("inner")),
         garment=config["garment"],
         seed=config["seed"],
     shell:
@@ -120,7 +120,7 @@ rule train_outer:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=stage_settings("outer"),
+        settings=verbatim(layout.stage_settings("outer")),
         garment=config["garment"],
         seed=config["seed"],
     shell:

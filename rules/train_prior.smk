@@ -37,7 +37,7 @@ rule train_prior:
         python -m avatarpipe.steps.train_prior \
             --female {input.female:q} \
             --male {input.male:q} \
-            --exclude {params.exclude} \
+            --exclude {params.exclude:q} \
             --people {params.prior[people]} \
             --test-people {params.prior[test_people]} \
             --poses {params.prior[poses]} \

@@ -89,7 +89,7 @@ def test_it_runs_in_its_own_environment_on_words_as_they_are_written(tmp_path):
     write_networks(tmp_path / "resources")
     output = project.run("--dry-run", "--printshellcmds")
     assert project.planned() == base | {"draw_inner", "score"}
-    assert """--prompt 'a woman'"'"'s $(body)'""" in output
+    assert """--prompt='a woman'"'"'s $(body)'""" in output
     rules = (ROOT / "rules/score.smk").read_text()
     assert (
         rules.index("draw_inner") < rules.index("envs/avatarpipe.yaml") < rules.index("rule score:")
