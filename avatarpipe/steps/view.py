@@ -1,12 +1,13 @@
 """Look at avatars in a web browser: pose, shape, play motions, hide layers; during training too. Ctrl-C ends it.
 
-    avatarpipe view results
-    avatarpipe view results/vic --motion resources/motions/punch_poses.npz --body resources/smplx/SMPLX_MALE.npz
+avatarpipe view results
+avatarpipe view results/vic --motion resources/motions/punch_poses.npz --body resources/smplx/SMPLX_MALE.npz
 """
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -63,13 +64,24 @@ def run(options: View) -> None:
     server = start_server(options.host, options.port)
     try:
         viewer = Viewer(server, stage, drawn_by, follower)
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, lambda *_: viewer.stop())
-        _announce(options, server.get_port(), len(listed), drawn_by)
-        viewer.run()
+        with _stopped_by_signals(viewer):
+            _announce(options, server.get_port(), len(listed), drawn_by)
+            viewer.run()
     finally:
         stop_server(server)
     logging.info("stopped")
+
+
+@contextmanager
+def _stopped_by_signals(viewer: Viewer) -> Iterator[None]:
+    """Inside the block, Ctrl-C and SIGTERM end the viewer's loop."""
+    ends = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(end, lambda *_: viewer.stop()) for end in ends]
+    try:
+        yield
+    finally:
+        for end, handler in zip(ends, before, strict=True):
+            signal.signal(end, handler)
 
 
 def _announce(options: View, port: int, count: int, drawn_by: str) -> None:
@@ -79,7 +91,9 @@ def _announce(options: View, port: int, count: int, drawn_by: str) -> None:
             "Safer: leave it out and use `ssh -L %d:localhost:%d`.", options.host, port, port,
         )  # fmt: skip
     avatars = "1 avatar" if count == 1 else f"{count} avatars"
-    logging.info("%s at %s, drawn by the %s; Ctrl-C ends it", avatars, url(options.host, port), drawn_by)
+    logging.info(
+        "%s at %s, drawn by the %s; Ctrl-C ends it", avatars, url(options.host, port), drawn_by
+    )
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -61,7 +61,9 @@ class PosePanel:
         self.part = gui.add_dropdown("Part", tuple(PARTS), initial_value=stage.part)
         self.joint = gui.add_dropdown("Joint", PARTS[stage.part], initial_value=stage.joint)
         hint = "Rotation vector relative to the parent joint, degrees"
-        self.angles = [gui.add_slider(f"{axis} °", -180.0, 180.0, 1.0, 0.0, hint=hint) for axis in "xyz"]
+        self.angles = [
+            gui.add_slider(f"{axis} °", -180.0, 180.0, 1.0, 0.0, hint=hint) for axis in "xyz"
+        ]
         reset = gui.add_button("Straighten this joint")
         on_change(self.part, post, stage.choose_part)
         on_change(self.joint, post, stage.choose_joint)
@@ -97,7 +99,9 @@ class ShapePanel:
         free = self.stage.figure.follows_shape
         self.reason.visible = not free
         self.reset.disabled = not free
-        for slider, beta in zip(self.betas, self.stage.figure.params.betas[0].tolist(), strict=True):
+        for slider, beta in zip(
+            self.betas, self.stage.figure.params.betas[0].tolist(), strict=True
+        ):
             slider.disabled = not free
             follow(slider, min(max(beta, -5.0), 5.0), within=0.026)
 
@@ -134,9 +138,7 @@ class MotionPanel:
         self.frame.value = playback.frame
         self.play.disabled = self.frame.disabled = none
         self.play.label = "Pause" if playback.playing else "Play"
-        self.play.icon = (
-            viser.Icon.PLAYER_PAUSE if playback.playing else viser.Icon.PLAYER_PLAY
-        )
+        self.play.icon = viser.Icon.PLAYER_PAUSE if playback.playing else viser.Icon.PLAYER_PLAY
         self.text.content = note(_where(playback))
 
 
@@ -161,9 +163,18 @@ class LookPanel:
             "Floor", stage.floor, hint="Drawn where the browser draws the Gaussians"
         )
         self.size = gui.add_slider(
-            "Splat size", 0.2, 2.0, 0.05, 1.0, hint="Factor; small ones show the Gaussians one by one"
+            "Splat size",
+            0.2,
+            2.0,
+            0.05,
+            1.0,
+            hint="Factor; small ones show the Gaussians one by one",
         )
         self.opacity = gui.add_slider("Opacity", 0.05, 1.0, 0.05, 1.0, hint="Factor")
+        self.detail = gui.add_slider(
+            "Detail", 0.25, 1.0, 0.05, 1.0, hint="Of the window's pixels, where the server draws"
+        )
+        on_change(self.detail, post, lambda detail: setattr(stage, "detail", detail))
         on_change(self.background, post, lambda colour: setattr(stage, "background", tuple(colour)))
         on_change(self.floor, post, lambda shown: setattr(stage, "floor", shown))
         on_change(self.size, post, lambda size: stage.figure.look(size=size))

@@ -43,19 +43,24 @@ class Playback:
 
     def set_speed(self, speed: float, now: float) -> None:
         """Times the motion's own; what was played stays played."""
+        if self.playing:
+            self._since = now, self._position(now)
         self.speed = speed
-        self.seek(self.frame, now)
 
     @property
     def _last(self) -> int:
         return 0 if self.motion is None else len(self.motion) - 1
 
+    def _position(self, now: float) -> float:
+        """In frames since the motion's first, however often it began again."""
+        clock, start = self._since
+        return start + (now - clock) * self.speed * self.motion.fps
+
     def advance(self, now: float) -> bool:
         """Move to the frame of this moment; whether it is another one. Without loop, stop at the last."""
         if not self.playing:
             return False
-        clock, start = self._since
-        position = int(start + (now - clock) * self.speed * self.motion.fps)
+        position = int(self._position(now))
         frame = position % len(self.motion) if self.loop else min(position, self._last)
         if not self.loop and position >= self._last:
             self.pause()

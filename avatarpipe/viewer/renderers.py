@@ -1,5 +1,6 @@
 """Two ways to get Gaussians onto a screen: the browser draws them, or the server does and sends pictures."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -16,12 +17,13 @@ _REST = 0.3  # seconds without change after which a thing is still
 
 @dataclass
 class Shown:
-    """What is to be seen: a cloud, which one it is, the colour behind it, where its floor is."""
+    """What is to be seen: a cloud, which one it is, the colour behind it, where its floor is, how fine a picture may be."""
 
     cloud: GaussianCloud | None
     version: int
     background: tuple[int, int, int]
     floor: float | None = None
+    detail: float = 1.0
 
 
 class Stillness:
@@ -33,7 +35,7 @@ class Stillness:
     def moving(self, value, now: float) -> bool:
         """Tell the present value; whether it changed in the last moments. What is first seen is still."""
         if self._value is None:
-            self._value, self._since = value, now - _REST
+            self._value, self._since = value, -math.inf
         elif value != self._value:
             self._value, self._since = value, now
         return now - self._since < _REST
@@ -138,11 +140,9 @@ class ServerRenderer:
         for key, client in clients.items():
             window = self._windows[key]
             turns = window.turned_to(viewpoint(client.camera))
-            seen = shown.version, shown.background, turns
+            seen = shown.version, shown.background, shown.detail, turns
             moving = window.stillness.moving(seen, time.monotonic())
-            if window.sent not in ((seen, True), (seen, False)) or (
-                not moving and window.sent == (seen, True)
-            ):
+            if window.sent != (seen, moving):
                 self._picture(shown, client, window.view, moving)
                 window.sent = seen, moving
 
@@ -150,7 +150,8 @@ class ServerRenderer:
         self, shown: Shown, client: viser.ClientHandle, view: Viewpoint, moving: bool
     ) -> None:
         start = time.perf_counter()
-        image = picture(shown.cloud, view, shown.background, self.pace.scale if moving else 1.0)
+        scale = min(self.pace.scale, shown.detail) if moving else shown.detail
+        image = picture(shown.cloud, view, shown.background, scale)
         client.scene.set_background_image(image, format="jpeg", jpeg_quality=80 if moving else 92)
         if moving:
             self.pace.measured(time.perf_counter() - start)

@@ -93,9 +93,7 @@ def _require_free(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise InputError(_in_use(host, port)) from error
-        raise InputError(
-            f"--host {host}: cannot be bound ({os.strerror(error.errno)})."
-        ) from error
+        raise InputError(f"--host {host}: cannot be bound ({os.strerror(error.errno)}).") from error
 
 
 def _in_use(host: str, port: int) -> str:

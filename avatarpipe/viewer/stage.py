@@ -32,6 +32,7 @@ class Stage:
     joint: str = "left_shoulder"
     background: tuple[int, int, int] = PAPER
     floor: bool = True
+    detail: float = 1.0
     status: str = ""
     problem: str = ""
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))

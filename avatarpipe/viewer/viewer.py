@@ -22,7 +22,6 @@ from avatarpipe.viewer.panels import (
     follow,
     note,
     on_change,
-    on_press,
 )
 from avatarpipe.viewer.pictures import Rate, picture, viewpoint
 from avatarpipe.viewer.renderers import RENDERERS, BrowserRenderer, ServerRenderer, Shown
@@ -82,7 +81,9 @@ class Viewer:
                 self._refresh()
         except InputError as error:
             self.stage.problem = str(error)
-        except Exception as error:  # whatever it is, the other avatars and poses can still be looked at
+        except (
+            Exception
+        ) as error:  # whatever it is, the other avatars and poses can still be looked at
             logging.exception("viewer")
             self.stage.problem = f"{type(error).__name__}: {error}"
 
@@ -120,7 +121,7 @@ class Viewer:
 
     def _shown(self) -> Shown:
         floor = float(self._low[1]) if self.stage.floor else None
-        return Shown(self._cloud, self._posed, self.stage.background, floor)
+        return Shown(self._cloud, self._posed, self.stage.background, floor, self.stage.detail)
 
     def _set_up_scene(self) -> None:
         self.server.scene.set_up_direction("+y")
@@ -210,7 +211,9 @@ class Viewer:
             self.avatar.options = names
         if self.follower.found in (None, stage.found):
             follow(self.avatar, stage.found.name)
-        self.status.content = note(stage.problem or stage.status, "#b02a2a" if stage.problem else "inherit")
+        self.status.content = note(
+            stage.problem or stage.status, "#b02a2a" if stage.problem else "inherit"
+        )
         self.rates.content = note(f"{self.renderer.note}\n{self._rates()}")
         for panel in self.panels:
             panel.refresh()
