@@ -9,6 +9,7 @@ Every box is brought into the middle of a white square, which is resized to 512 
 where the mask is above one half, and white elsewhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -22,7 +23,6 @@ from avatarpipe.evaluation.rows import Scores
 from avatarpipe.training.lpips import Lpips
 
 SIDE, PAD, WHITE = 512, 50, 1.0
-_EDGE = WINDOW // 2
 EVEN_WINDOW = 7
 
 
@@ -52,7 +52,7 @@ def scores(image: np.ndarray, truth: Truth, lpips: Lpips | None) -> Scores:
     level = psnr(ours, theirs)
     found = {
         "psnr_mmlphuman": (level, "dB"),
-        "ssim_mmlphuman": (gaussian_ssim(ours, theirs), ""),
+        "ssim_mmlphuman": (gaussian_ssim(image, truth.image), ""),
         "psnr_ag": (level, "dB"),
         "ssim_ag": (even_ssim(image, truth.image), ""),
     }
@@ -63,17 +63,53 @@ def scores(image: np.ndarray, truth: Truth, lpips: Lpips | None) -> Scores:
     return found
 
 
-def gaussian_ssim(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+def gaussian_ssim(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Mean over the pixels whose Gaussian window of 11 lies inside the image, population covariance."""
-    inside = slice(_EDGE, -_EDGE)
-    return float(ssim_map(ours.double(), theirs.double())[inside, inside].mean())
+
+    def similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return ssim_map(torch.from_numpy(x).double(), torch.from_numpy(y).double()).numpy()
+
+    return _mean_similarity(ours, theirs, WINDOW, similarity)
 
 
 def even_ssim(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Mean over the pixels whose 7 x 7 window lies inside the image, each of its pixels counting the same."""
-    return float(
-        structural_similarity(theirs, ours, win_size=EVEN_WINDOW, channel_axis=2, data_range=1.0)
+
+    def similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        size = {"win_size": EVEN_WINDOW, "channel_axis": 2}
+        return structural_similarity(y, x, data_range=1.0, full=True, **size)[1]
+
+    return _mean_similarity(ours, theirs, EVEN_WINDOW, similarity)
+
+
+def _mean_similarity(
+    ours: np.ndarray, theirs: np.ndarray, window: int, similarity: Callable
+) -> float:
+    """Mean of a map over the (H, W, 3) images without the border that `window` hangs over; 1 wherever windows are equal.
+
+    Most of a frame is white in both images, so the map is made only of the box in which they differ.
+    """
+    radius, height, width = window // 2, *ours.shape[:2]
+    count = (height - 2 * radius) * (width - 2 * radius)
+    differs = (ours != theirs).any(axis=2)
+    if not differs.any():
+        return 1.0
+    box = tuple(
+        _centres(differs.any(axis=axis), radius, size) for axis, size in ((1, height), (0, width))
     )
+    if any(low >= high for low, high in box):
+        return 1.0
+    area = tuple(slice(low - radius, high + radius) for low, high in box)
+    inside = slice(radius, -radius)
+    found = similarity(np.ascontiguousarray(ours[area]), np.ascontiguousarray(theirs[area]))
+    found = found[inside, inside].mean(axis=2)
+    return float((found.sum(dtype=np.float64) + count - found.size) / count)
+
+
+def _centres(hit: np.ndarray, radius: int, size: int) -> tuple[int, int]:
+    """First and one past the last place, off the border, of windows that reach a hit."""
+    places = np.flatnonzero(hit)
+    return max(int(places[0]) - radius, radius), min(int(places[-1]) + 1 + radius, size - radius)
 
 
 def subject_square(image: np.ndarray, mask: np.ndarray, pad: int, side: int = SIDE) -> np.ndarray:

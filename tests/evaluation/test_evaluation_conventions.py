@@ -6,7 +6,15 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from tiny_lpips import write_alex
 
-from avatarpipe.evaluation.conventions import SIDE, Truth, scores, subject_square, truth_on_white
+from avatarpipe.evaluation.conventions import (
+    SIDE,
+    Truth,
+    even_ssim,
+    gaussian_ssim,
+    scores,
+    subject_square,
+    truth_on_white,
+)
 from avatarpipe.training.lpips import Lpips
 
 
@@ -39,6 +47,22 @@ def test_numbers_are_those_of_scikit_image(seen):
     assert abs(even - gaussian) > 1e-3
     inside = peak_signal_noise_ratio(truth.image[truth.mask], rendered[truth.mask], data_range=1)
     assert found["psnr_foreground"] == pytest.approx(inside, abs=1e-4)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (30, 40), (59, 79), (59, 2)])
+def test_only_the_box_that_differs_costs_and_nothing_is_lost(seen, place):
+    _, truth = seen
+    one = truth.image.astype(np.float64)
+    other = one.copy()
+    other[place] = [0.1, 0.6, 0.3]
+    kind = {"data_range": 1, "channel_axis": 2}
+    even = structural_similarity(one, other, **kind)
+    gaussian = structural_similarity(
+        one, other, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, **kind
+    )
+    assert even_ssim(other, one) == pytest.approx(even, abs=1e-9)
+    assert gaussian_ssim(other, one) == pytest.approx(gaussian, abs=1e-9)
+    assert even_ssim(one, one) == gaussian_ssim(one, one) == 1
 
 
 def test_an_empty_view_has_no_foreground():
