@@ -84,5 +84,5 @@ def _figure(body: Body, bodies: BodyParams, k: int):
 
 def write_weights(capture: Path, body_file: Path, out: Path) -> Path:
     """The weights.json of the video's subject."""
-    make_weights(WeightVolumeOptions(capture, body_file, out, resolution=24, device="cpu"))
+    make_weights(WeightVolumeOptions(capture, body_file, out, resolution=24, levels=0, device="cpu"))
     return out
