@@ -63,3 +63,7 @@ class ConfiguredMotions:
     def shape(self) -> str:
         """Betas of a licensed model mean nothing to the free body, which therefore keeps its mean shape."""
         return "mean" if self.config["bodies"] == "free" else "source"
+
+    def expression(self) -> str:
+        """Nor do a licensed model's expressions."""
+        return "none" if self.config["bodies"] == "free" else "source"
