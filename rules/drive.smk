@@ -50,7 +50,7 @@ rule drive:
         expression=motions.expression(),
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.drive \
             --avatar {input.avatar:q} \
             --motion {input.motion:q} \

@@ -35,7 +35,7 @@ rule evaluate:
         seed=config["seed"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.evaluate \
             --avatar {input.avatar:q} \
             --baseline-avatar {input.start:q} \

@@ -36,7 +36,7 @@ rule evaluate_animatable:
         seen_cameras=config["animatable"]["evaluate"]["seen_cameras"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.evaluate_animatable \
             --avatar {input.avatar:q} \
             --baseline={input.baseline:q} \

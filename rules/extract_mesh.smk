@@ -31,7 +31,7 @@ rule extract_mesh:
         size=config["mesh"]["size"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.extract_mesh \
             --avatar {input.avatar:q} \
             --capture {input.capture:q} \

@@ -68,7 +68,7 @@ rule pictures:
         garment=config["garment"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.pictures \
             --avatar {input.avatar:q} \
             --capture {input.capture:q} \

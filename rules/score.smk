@@ -28,7 +28,7 @@ rule draw_inner:
         runtime=30,
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.draw_inner \
             --avatar {input.avatar:q} \
             --capture {input.capture:q} \
@@ -63,7 +63,7 @@ rule score:
         clip=verbatim(config["scoring"]["clip"]),
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.score \
             --pictures {input.pictures:q} \
             --prompt={params.prompt:q} \

@@ -27,7 +27,7 @@ if config["segmentation"]["provider"] == "sapiens":
             runtime=60,
         shell:
             """
-            take_gpu
+            take_gpu {resources.gpu}
             python -m avatarpipe.steps.segment \
                 --capture {input.capture:q} \
                 --provider sapiens \

@@ -42,7 +42,7 @@ rule train_animatable:
         seed=config["seed"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.train_animatable \
             --variant {wildcards.variant:q} \
             --capture {input.capture:q} \

@@ -36,7 +36,7 @@ rule train_single:
         seed=config["seed"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.train_layered \
             --stage single \
             --capture {input.capture:q} \
@@ -80,7 +80,7 @@ rule train_inner:
         seed=config["seed"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.train_layered \
             --stage inner \
             --capture {input.capture:q} \
@@ -125,7 +125,7 @@ rule train_outer:
         seed=config["seed"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.train_layered \
             --stage outer \
             --capture {input.capture:q} \

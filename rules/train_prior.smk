@@ -33,7 +33,7 @@ rule train_prior:
         seed=config["seed"],
     shell:
         """
-        take_gpu
+        take_gpu {resources.gpu}
         python -m avatarpipe.steps.train_prior \
             --female {input.female:q} \
             --male {input.male:q} \

@@ -2,10 +2,11 @@
 # two of them, and so on. It does nothing where there is no GPU or where Slurm has already chosen. CUDA_VISIBLE_DEVICES,
 # where it is set, says which may be taken. The locks last as long as the job lives.
 take_gpu() {
-    if [ -n "${SLURM_JOB_ID:-}" ] || ! compgen -G '/dev/nvidia[0-9]*' >/dev/null; then return 0; fi
     local wanted=${1:-1} devices device lock
+    if [ -n "${SLURM_JOB_ID:-}" ] || [ "$wanted" -eq 0 ] || ! compgen -G '/dev/nvidia[0-9]*' >/dev/null; then return 0; fi
     local -a taken locks
-    devices=${CUDA_VISIBLE_DEVICES:-$(compgen -G '/dev/nvidia[0-9]*' | sed 's#/dev/nvidia##' | sort -n | paste -sd,)}
+    # CUDA numbers what it sees from 0, also in a container that was given the fourth device alone.
+    devices=${CUDA_VISIBLE_DEVICES:-$(compgen -G '/dev/nvidia[0-9]*' | awk '{print NR - 1}' | paste -sd,)}
     if [ "$(wc -w <<<"${devices//,/ }")" -lt "$wanted" ]; then
         echo "error: this job needs $wanted GPUs; those it may use here are $devices (docs/clusters.md)." >&2
         return 1

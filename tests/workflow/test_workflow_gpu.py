@@ -14,12 +14,12 @@ def job(tmp_path):
     """Start a job that takes a GPU, says which, and holds it until its standard input closes."""
     started = []
 
-    def start(setup: str = TWO_DEVICES, **environment: str) -> subprocess.Popen:
-        command = f"set -euo pipefail; source {SCRIPT}; {setup} take_gpu; echo ${{CUDA_VISIBLE_DEVICES:-none}}; cat"
+    def start(setup: str = TWO_DEVICES, gpus: str = "", **environment: str) -> subprocess.Popen:
+        command = f"set -euo pipefail; source {SCRIPT}; {setup} take_gpu {gpus}; echo ${{CUDA_VISIBLE_DEVICES:-none}}; cat"
         base = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
         process = subprocess.Popen(
             ["bash", "-c", command], env=base | environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         started.append(process)
         return process
@@ -29,6 +29,7 @@ def job(tmp_path):
         process.stdin.close()
         process.wait(timeout=10)
         process.stdout.close()
+        process.stderr.close()
 
 
 def device(process: subprocess.Popen) -> str:
@@ -43,6 +44,32 @@ def test_two_jobs_get_one_device_each_and_a_third_waits_for_the_first_to_end(job
         third.wait(timeout=0.5)
     second.kill()
     assert device(third) == freed
+
+
+def test_a_job_that_needs_two_waits_for_both_and_holds_none_meanwhile(job):
+    one = job()
+    first = device(one)
+    both = job(gpus="2")
+    with pytest.raises(subprocess.TimeoutExpired):
+        both.wait(timeout=0.5)
+    other = job()
+    assert {first, device(other)} == {"0", "1"}
+    one.kill(), other.kill()
+    assert device(both) == "0,1"
+
+
+def test_more_devices_than_there_are_is_one_clear_error(job):
+    process = job(gpus="3")
+    assert process.wait(timeout=5) != 0
+    assert "this job needs 3 GPUs; those it may use here are 0,1" in process.stderr.read()
+
+
+def test_a_container_that_was_given_the_fourth_device_alone_numbers_it_0(job):
+    assert device(job(setup="compgen() { echo /dev/nvidia3; };")) == "0"
+
+
+def test_a_job_may_do_without_a_gpu(job):
+    assert device(job(gpus="0")) == "none"
 
 
 def test_only_devices_that_the_user_allows_are_taken(job):
