@@ -64,6 +64,10 @@ class Lpips(nn.Module):
             raise ValueError(
                 f"LPIPS needs at least {self.smallest} pixels a side, got {tuple(image.shape)}"
             )
+        return self.distances(image, truth)
+
+    def distances(self, image: Tensor, truth: Tensor) -> Tensor:
+        """The same of images of any size that the network can see, 16 pixels a side or more."""
         total = torch.zeros(len(image), device=image.device)
         ours, theirs = self._normalized(image), self._normalized(truth)
         for index, layer in enumerate(self.features):

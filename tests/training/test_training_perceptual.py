@@ -62,10 +62,9 @@ def test_without_weights_the_substitute_says_so(tmp_path):
     assert distance is structure and "vgg.pth" in note and "SSIM" in note
 
 
-def test_small_images_are_refused_in_words(tmp_path):
+def test_small_images_do_in_training_and_too_small_ones_are_refused_in_words(tmp_path):
     write_alex(tmp_path)
-    with pytest.raises(InputError, match="64 pixels"):
-        perceptual(tmp_path, "cpu", "alex")[0](*_pair(48))
+    assert float(perceptual(tmp_path, "cpu", "alex")[0](*_pair(32))) > 0
     with pytest.raises(InputError, match="too small"):
         structure(*_pair(8))
 
