@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avatarpipe.terminal import bar_console
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.curves import Curves
+from avatarpipe.training.distributed import Team
 
 _PRINT_EVERY_S = 15.0
 
@@ -33,26 +34,28 @@ def train(
     checkpoint_every: int = 500,
     log_every: int = 20,
     after_checkpoint: Callable[[int], None] | None = None,
+    team: Team = Team(),  # noqa: B008
 ) -> Curves:
     """Run `stage` to `iterations`, from the newest checkpoint where there is one; returns the curves.
 
     step(i) is called for i = 0 .. iterations - 1. Checkpoints stay on disk: clear them once the result is written.
-    after_checkpoint: called with the number of iterations done whenever one is on disk.
+    after_checkpoint: called with the number of iterations done whenever one is on disk. team: the processes that train
+    together; the first alone reads and writes checkpoints.
     """
     curves_file = checkpoints.folder / "curves.parquet"
     start, curves = 0, Curves()
-    found = checkpoints.newest(device)
+    found = team.found_by_the_first(checkpoints.newest(device) if team.leads else None, device)
     if found is not None:
         start, state = found
         stage.restore(state)
         curves = Curves.resumed(curves_file, start)
-    with _Display(label, iterations, start) as display:
+    with _Display(label, iterations, start, team.leads) as display:
         for step in range(start, iterations):
             values = stage.step(step)
             done = step + 1
             if done % log_every == 0 or done == iterations:
                 curves.add(done, values)
-            if done % checkpoint_every == 0 and done < iterations:
+            if done % checkpoint_every == 0 and done < iterations and team.leads:
                 _save(checkpoints, curves, curves_file, done, stage)
                 if after_checkpoint is not None:
                     after_checkpoint(done)
@@ -66,14 +69,14 @@ def _save(checkpoints: Checkpoints, curves: Curves, file: Path, step: int, stage
 
 
 class _Display:
-    """A progress bar on the terminal, a line every few seconds in a log."""
+    """A progress bar on the terminal, a line every few seconds in a log; nothing where it is not shown."""
 
-    def __init__(self, label: str, total: int, start: int):
-        self.console = Console(stderr=True)
+    def __init__(self, label: str, total: int, start: int, shown: bool):
+        self.console = Console(stderr=True, quiet=not shown)
         self.label, self.total, self.start = label, total, start
         self.began = self.printed = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        terminal = bar_console()
+        terminal = bar_console() if shown else None
         self.bar = Progress(*columns, console=terminal, disable=terminal is None, transient=True)
 
     def __enter__(self) -> "_Display":
