@@ -30,11 +30,28 @@ def on_press(button, post: Post, action: Callable[[], None]) -> None:
         post(action)
 
 
-def follow(handle, value, within: float = 0.0) -> None:
-    """Let a control show `value`, unless it does, give or take `within`: what a user drags is left alone."""
-    if within and abs(handle.value - value) <= within:
-        return
-    handle.value = value
+class Mirror:
+    """Lets controls show the stage. Writes only what has changed there since it last wrote.
+
+    A user's change reaches the stage a moment after the control: until then the stage still has the old value, which must
+    not be written back over the new one.
+    """
+
+    def __init__(self):
+        self._shown: dict[tuple, object] = {}
+
+    def show(self, handle, value, within: float = 0.0, of: str = "value") -> None:
+        """Let property `of` of a control be `value`; a number that it has, give or take `within`, is left alone."""
+        key = id(handle), of
+        if key in self._shown and self._shown[key] == value:
+            return
+        self._shown[key] = value
+        if not within or abs(getattr(handle, of) - value) > within:
+            setattr(handle, of, value)
+
+    def forget(self) -> None:
+        """Write everything at the next turn: a user asked for what could not be."""
+        self._shown.clear()
 
 
 def note(text: str, colour: str = "inherit") -> str:
@@ -71,15 +88,13 @@ class PosePanel:
             on_change(slider, post, lambda _: stage.turn([s.value for s in self.angles]))
         on_press(reset, post, lambda: stage.turn([0.0, 0.0, 0.0]))
 
-    def refresh(self) -> None:
+    def refresh(self, mirror: Mirror) -> None:
         """Show the stage's joint and its angles."""
-        self.part.value = self.stage.part
-        joints = tuple(PARTS[self.stage.part])
-        if tuple(self.joint.options) != joints:
-            self.joint.options = joints
-        self.joint.value = self.stage.joint
+        mirror.show(self.part, self.stage.part)
+        mirror.show(self.joint, tuple(PARTS[self.stage.part]), of="options")
+        mirror.show(self.joint, self.stage.joint)
         for slider, angle in zip(self.angles, self.stage.angles, strict=True):
-            follow(slider, min(max(angle, -180.0), 180.0), within=0.6)
+            mirror.show(slider, min(max(angle, -180.0), 180.0), within=0.6)
 
 
 class ShapePanel:
@@ -94,16 +109,15 @@ class ShapePanel:
             on_change(slider, post, lambda value, k=k: stage.shape(k, value))
         on_press(self.reset, post, stage.reset_shape)
 
-    def refresh(self) -> None:
+    def refresh(self, mirror: Mirror) -> None:
         """Show the betas; grey where they have no say."""
         free = self.stage.figure.follows_shape
-        self.reason.visible = not free
-        self.reset.disabled = not free
-        for slider, beta in zip(
-            self.betas, self.stage.figure.params.betas[0].tolist(), strict=True
-        ):
-            slider.disabled = not free
-            follow(slider, min(max(beta, -5.0), 5.0), within=0.026)
+        mirror.show(self.reason, not free, of="visible")
+        mirror.show(self.reset, not free, of="disabled")
+        betas = self.stage.figure.params.betas[0].tolist()
+        for slider, beta in zip(self.betas, betas, strict=True):
+            mirror.show(slider, not free, of="disabled")
+            mirror.show(slider, min(max(beta, -5.0), 5.0), within=0.026)
 
 
 class MotionPanel:
@@ -127,19 +141,19 @@ class MotionPanel:
         on_change(self.loop, post, stage.set_loop)
         on_change(self.in_place, post, stage.set_in_place)
 
-    def refresh(self) -> None:
+    def refresh(self, mirror: Mirror) -> None:
         """Show where the motion is."""
         playback = self.stage.playback
-        self.motion.value = self.stage.motion_name
         none = playback.motion is None
-        last = 1 if none else max(len(playback.motion) - 1, 1)
-        if self.frame.max != last:
-            self.frame.value, self.frame.max = 0, last
-        self.frame.value = playback.frame
-        self.play.disabled = self.frame.disabled = none
-        self.play.label = "Pause" if playback.playing else "Play"
-        self.play.icon = viser.Icon.PLAYER_PAUSE if playback.playing else viser.Icon.PLAYER_PLAY
-        self.text.content = note(_where(playback))
+        mirror.show(self.motion, self.stage.motion_name)
+        mirror.show(self.frame, 1 if none else max(len(playback.motion) - 1, 1), of="max")
+        mirror.show(self.frame, playback.frame)
+        mirror.show(self.frame, none, of="disabled")
+        mirror.show(self.play, none, of="disabled")
+        mirror.show(self.play, "Pause" if playback.playing else "Play", of="label")
+        icon = viser.Icon.PLAYER_PAUSE if playback.playing else viser.Icon.PLAYER_PLAY
+        mirror.show(self.play, icon, of="icon")
+        mirror.show(self.text, note(_where(playback)), of="content")
 
 
 def _where(playback) -> str:
@@ -180,7 +194,7 @@ class LookPanel:
         on_change(self.size, post, lambda size: stage.figure.look(size=size))
         on_change(self.opacity, post, lambda opacity: stage.figure.look(opacity=opacity))
 
-    def refresh(self) -> None:
+    def refresh(self, mirror: Mirror) -> None:
         """A box for each layer of the avatar shown now."""
         names = self.stage.figure.avatar.layer_names
         if tuple(self.layers) != tuple(names):
@@ -191,7 +205,7 @@ class LookPanel:
             for box in self.layers.values():
                 on_change(box, self.post, lambda _: self._choose())
         for name, box in self.layers.items():
-            box.value = name in self.stage.figure.layers
+            mirror.show(box, name in self.stage.figure.layers)
 
     def _choose(self) -> None:
         self.stage.figure.choose_layers([name for name, box in self.layers.items() if box.value])

@@ -77,9 +77,9 @@ def picture(
 class Pace:
     """How fine pictures of moving things may be to come `budget` seconds apart."""
 
-    budget: float = 0.06
+    budget: float = 0.08
     scale: float = 0.5
-    least: float = 0.12
+    least: float = 0.4
 
     def measured(self, seconds: float) -> None:
         """Learn from a picture that took `seconds` at the present scale; its cost grows with the number of pixels."""

@@ -16,10 +16,10 @@ from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.viewer.follow import Follower, News
 from avatarpipe.viewer.panels import (
     LookPanel,
+    Mirror,
     MotionPanel,
     PosePanel,
     ShapePanel,
-    follow,
     note,
     on_change,
 )
@@ -43,7 +43,7 @@ class Viewer:
         self._cloud: GaussianCloud | None = None
         self._posed = self._posed_avatar = None
         self._pose_rate, self._pose_seconds = Rate(), 0.0
-        self._refreshed = 0.0
+        self._refreshed, self._mirror = 0.0, Mirror()
         self._renderers = {"browser": BrowserRenderer, "server": ServerRenderer}
         self.renderer_name = renderer
         self.renderer = self._renderers[renderer](server)
@@ -80,12 +80,14 @@ class Viewer:
             if acted or time.monotonic() > self._refreshed + _REFRESH:
                 self._refresh()
         except InputError as error:
-            self.stage.problem = str(error)
-        except (
-            Exception
-        ) as error:  # whatever it is, the other avatars and poses can still be looked at
+            self._tell(str(error))
+        except Exception as error:  # whatever it is, other avatars and poses can still be looked at
             logging.exception("viewer")
-            self.stage.problem = f"{type(error).__name__}: {error}"
+            self._tell(f"{type(error).__name__}: {error}")
+
+    def _tell(self, problem: str) -> None:
+        self.stage.problem = problem
+        self._mirror.forget()  # the controls show what was asked for: back to what is
 
     def _run_posted(self) -> bool:
         acted = False
@@ -205,25 +207,21 @@ class Viewer:
 
     def _refresh(self) -> None:
         self._refreshed = time.monotonic()
-        stage = self.stage
+        stage, mirror = self.stage, self._mirror
         names = tuple(dict.fromkeys([f.name for f in stage.listed] + [stage.found.name]))
-        if tuple(self.avatar.options) != names:
-            self.avatar.options = names
-        if self.follower.found in (None, stage.found):
-            follow(self.avatar, stage.found.name)
-        self.status.content = note(
-            stage.problem or stage.status, "#b02a2a" if stage.problem else "inherit"
-        )
-        self.rates.content = note(f"{self.renderer.note}\n{self._rates()}")
+        mirror.show(self.avatar, names, of="options")
+        mirror.show(self.avatar, stage.found.name)
+        told = note(stage.problem, "#b02a2a") if stage.problem else note(stage.status)
+        mirror.show(self.status, told, of="content")
+        rates = note(f"{self.renderer.note}\n{self._rates()}")
+        mirror.show(self.rates, rates, of="content")
         for panel in self.panels:
-            panel.refresh()
+            panel.refresh(mirror)
 
     def _rates(self) -> str:
         poses, drawn = self._pose_rate.value(), self.renderer.rate.value()
-        took = f"a pose takes {1e3 * self._pose_seconds:.0f} ms"
-        if not poses and not drawn:
-            return f"{took}; at rest"
-        return f"{took}; {poses:.1f} poses and {drawn:.1f} pictures a second"
+        took = f"{1e3 * self._pose_seconds:.0f} ms a pose"
+        return f"{took}, {poses:.1f} poses/s, {drawn:.1f} pictures/s" if poses or drawn else took
 
 
 def _extent(cloud: GaussianCloud) -> tuple[np.ndarray, np.ndarray]:

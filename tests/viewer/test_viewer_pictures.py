@@ -133,7 +133,7 @@ def test_viewpoints_of_visers_cameras():
 
 
 def test_pace_settles_where_the_budget_is():
-    pace = Pace(budget=0.05)
+    pace = Pace(budget=0.05, least=0.1)
     for _ in range(60):
         pace.measured(0.4 * pace.scale**2)  # 0.4 s for a whole window
     assert pace.scale == pytest.approx((0.05 / 0.4) ** 0.5, rel=0.05)

@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 from avatarpipe.errors import InputError
 from avatarpipe.steps import view
 from avatarpipe.viewer.follow import Follower
+from avatarpipe.viewer.motions import MotionShelf
 from avatarpipe.viewer.server import is_loopback, is_own_page, start_server, stop_server, url
 from avatarpipe.viewer.viewer import Viewer
 
@@ -200,3 +201,31 @@ def test_the_catalogue_of_icons_and_tabs_is_in_the_page(viewer):
     )
     for name in ("T-pose", "Motion", "beta 9", "outer", "Save picture"):
         assert name in text
+
+
+def test_what_a_user_just_changed_is_not_written_over(viewer):
+    """The page has told the control, but the action is not yet with the stage when the panels are refreshed."""
+    look = viewer.panels[-1]
+    box = look.layers["outer"]
+    box._impl.value = False  # as viser does when the page says so
+    viewer._refresh()
+    assert box.value is False
+    look._choose()
+    viewer._refresh()
+    assert viewer.stage.figure.layers == ("inner",) and box.value is False
+    viewer.post(lambda: viewer.stage.figure.choose_layers(("inner", "outer")))
+    viewer.turn()
+    assert box.value is True
+
+
+def test_what_cannot_be_is_taken_back(viewer, tmp_path):
+    (tmp_path / "bad.npz").write_bytes(b"no motion")
+    viewer.stage.shelf = MotionShelf((str(tmp_path / "bad.npz"),), tmp_path)
+    motion = viewer.panels[1].motion
+    motion.options = tuple(viewer.stage.shelf.names)
+    motion._impl.value = "bad.npz"
+    viewer.post(lambda: viewer.stage.choose_motion(motion.value))
+    viewer.turn()
+    viewer._refresh()
+    assert "bad.npz" in viewer.stage.problem and "bad.npz" in viewer.status.content
+    assert motion.value == "no motion"
