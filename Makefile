@@ -14,6 +14,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE := $(PY) -m snakemake --cores $(CORES)
 FIRST = awk -F'\t' '!/^\#/ && ++n == 2
 SUBJECT = $$($(FIRST) {print $$1}' config/subjects.tsv)
+VIDEO = $$(awk -F'\t' '!/^\#/ && $$6 == "animatable" {print $$1; exit}' config/subjects.tsv)
 GENDER = $$($(FIRST) {print toupper($$4)}' config/subjects.tsv)
 
 .PHONY: help demo run report test lint benchmark clean distclean
@@ -21,11 +22,12 @@ GENDER = $$($(FIRST) {print toupper($$4)}' config/subjects.tsv)
 help:  ## what there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: run report  ## install, train the subjects of config/subjects.tsv, write the report (8 minutes on 2 cores)
+demo: run report  ## install, train the subjects of config/subjects.tsv, write the report (15 minutes on 2 cores)
 	@s="results/$(SUBJECT)/layered"; printf '%s\n' "" "Done. Where to look:" \
 	  "  report        results/report.html" \
 	  "  layers        $$s/export/inner.ply, $$s/export/outer.ply" \
 	  "  garment mesh  $$s/outer/mesh/garment.glb" \
+	  "  in motion     results/$(VIDEO)/animatable/full/avatar/avatar.json" \
 	  "  metrics       results/tables/metrics.csv"
 
 run: $(VENV)/installed  ## run what is not up to date; ARGS="--config preset=fast" is passed on
