@@ -56,7 +56,7 @@ class TrainAnimatable:
     settings: str = "{}"
     """The settings as a JSON object; what is left out has the published value."""
     lpips: Path = Path("resources/lpips")
-    """Folder of the weights of LPIPS; without them 1 - SSIM over several scales takes its place."""
+    """Folder of the weights of LPIPS; without them 1 - SSIM takes its place."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu or cuda."""
@@ -74,7 +74,7 @@ def run(options: TrainAnimatable) -> None:
     checkpoints = Checkpoints(folder / "checkpoints", identity=made_by)
 
     def snapshot(done: int) -> None:
-        stage.avatar(subject, done, made_by).save(folder / "snapshot")
+        stage.avatar(subject, done, made_by | {"iteration": done}).save(folder / "snapshot")
 
     curves = train(
         stage, settings.iterations, checkpoints, f"{subject} {options.variant}", device, settings.checkpoint_every,
