@@ -42,7 +42,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        if path.exists():
+        if path.is_symlink():  # the link goes, what it points at stays
+            path.unlink()
+        elif path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
         note_written(path)
@@ -74,7 +76,7 @@ def read_json(path: str | Path) -> dict:
     path = require_file(path, "A JSON file was expected here; rerun the step that writes it.")
     try:
         return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun the step.") from error
 
 

@@ -17,7 +17,10 @@ _TAIL = 4096  # bytes in which the end of a whole file is looked for first
 def _decode(path: str | Path, flag: int) -> np.ndarray:
     path = require_file(path, "An image was expected here; rerun the step that writes it.")
     flag |= cv2.IMREAD_IGNORE_ORIENTATION  # calibrations speak of the pixels as they are stored
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), flag) if path.stat().st_size else None
+    try:
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flag) if path.stat().st_size else None
+    except cv2.error:  # more than 2^30 pixels, says the header
+        pixels = None
     if pixels is None:
         raise InputError(f"{path}: truncated or not an image. Fetch or render it again.")
     return pixels

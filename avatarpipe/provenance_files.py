@@ -6,6 +6,7 @@ Manifests hold no time of day, machine or device, so that the same work leaves t
 import hashlib
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,11 @@ from avatarpipe.record import Record
 
 NAME = "provenance.json"
 FORMAT = "avatarpipe provenance 1"
-_KEYS = ("step", "module", "arguments", "config", "code", "inputs", "outputs", "packages", "run")
+_KINDS = {
+    "step": str, "module": str, "arguments": list, "config": dict, "code": str, "inputs": dict, "outputs": dict,
+    "packages": dict, "run": dict,
+}  # fmt: skip
+_MODULE = re.compile(r"avatarpipe\.steps\.[a-z_]+")
 
 Hash = Callable[[Path], str]
 """Hex SHA-256 of a file."""
@@ -183,10 +188,15 @@ def _processor() -> str:
 def read_provenance(path: Path) -> Mapping:
     """The document at `path`; InputError where it is broken or of something else."""
     document = read_json(path)
-    missing = [key for key in _KEYS if not isinstance(document, dict) or key not in document]
-    if missing or document.get("format") != FORMAT:
+    kinds = _KINDS if isinstance(document, dict) else {}
+    wrong = [key for key, kind in kinds.items() if not isinstance(document.get(key), kind)]
+    if wrong or not kinds or document.get("format") != FORMAT:
         raise InputError(
-            f"{path}: not a provenance file of this version ({', '.join(missing) or 'format'}). Rerun the step."
+            f"{path}: not a provenance file of this version ({', '.join(wrong) or 'format'}). Rerun the step."
+        )
+    if not _MODULE.fullmatch(document["module"]):
+        raise InputError(
+            f"{path}: {document['module']!r} is no step of avatarpipe. Do not trust this file."
         )
     return document
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from avatarpipe.files import file_sha256
 from avatarpipe.provenance_files import find_provenance, read_provenance
 
 LOGS = "logs"
+OUTPUTS = ("--out", "--curves", "--data")  # options by which steps are told where to write
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,25 @@ def check_inputs(steps: list[Recorded]) -> None:
                 )
 
 
+def check_outputs(steps: list[Recorded]) -> None:
+    """InputError names a step that would write outside of the folder that it is run in."""
+    for recorded in steps:
+        for flag, value in _written(recorded.document["arguments"]):
+            if Path(value).is_absolute() or ".." in Path(value).parts:
+                raise InputError(
+                    f"{recorded.path}: {flag} {value} lies outside of what is made again. Run the step by hand, with "
+                    "another path."
+                )
+
+
+def _written(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """(flag, path) of every argument that names an output."""
+    for number, argument in enumerate(map(str, arguments)):
+        flag, given, value = argument.partition("=")
+        if flag in OUTPUTS:
+            yield flag, value if given else str((arguments[number + 1 :] or [""])[0])
+
+
 def prepare(into: Path, kept: list[Recorded], again: list[Recorded]) -> None:
     """Make `into` a project in which the steps find, under the same names, what they do not make: as links."""
     if into.exists() and any(into.iterdir()):
@@ -153,7 +173,9 @@ def prepare(into: Path, kept: list[Recorded], again: list[Recorded]) -> None:
         if not entry.name.startswith(".") and entry not in ours and not into.is_relative_to(entry):
             _link(into / entry.name, entry)
     made = {path for recorded in again for path in recorded.outputs}
-    given = {path for recorded in again for path in recorded.inputs if not made & {path, *path.parents}}
+    given = {
+        path for recorded in again for path in recorded.inputs if not made & {path, *path.parents}
+    }
     for path in sorted(given | {path for recorded in kept for path in recorded.outputs}):
         if path.is_relative_to(project):
             _link(into / path.relative_to(project), path)

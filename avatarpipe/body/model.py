@@ -16,6 +16,7 @@ from smplx.lbs import batch_rodrigues, blend_shapes, vertices2joints
 from avatarpipe.body.params import BodyParams
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
+from avatarpipe.npz import check_size
 
 _FINGERS = [f"{finger}{k}" for finger in ("index", "middle", "pinky", "ring", "thumb") for k in (1, 2, 3)]
 JOINT_NAMES = [
@@ -161,9 +162,10 @@ def _load_with_smplx(path: Path, arrays: dict[str, np.ndarray], pickled: list[st
 def _read_layout(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """The plain arrays of the npz, and the names of those that only a pickle could restore."""
     try:
+        check_size(path)
         with np.load(path, allow_pickle=False) as archive:
             found = {name: _read_plain(archive, name) for name in archive.files}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, zlib.error, MemoryError) as error:
         raise InputError(f"{path}: not a readable npz ({error}). {_HINT}") from error
     arrays = {name: array for name, array in found.items() if array is not None}
     if missing := _NEEDED_KEYS - arrays.keys():

@@ -8,6 +8,7 @@ import numpy as np
 
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
+from avatarpipe.npz import check_size
 
 # What numpy and zipfile raise on files that are no npz, are damaged, encrypted or compressed in unheard-of ways.
 BROKEN = (
@@ -20,6 +21,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays at `path` by name. InputError where it is missing, truncated, or holds what only a pickle could restore."""
     path = require_file(path, "An npz of the dataset was expected here; fetch it again.")
     try:
+        check_size(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except BROKEN as error:

@@ -13,6 +13,7 @@ from avatarpipe.body.params import SIZES, BodyParams
 from avatarpipe.datasets.plain_npz import BROKEN
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file, require_file
+from avatarpipe.npz import check_size
 
 NAME = "smpl_params.npz"
 FACES = ("full", "neutral")
@@ -68,6 +69,7 @@ def _read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         path, "The body fit of the recording was expected here; fetch it (resources/README.md)."
     )
     try:
+        check_size(path)
         with np.load(path) as archive:
             arrays = {
                 name: np.asarray(archive[name], np.float64)

@@ -136,4 +136,7 @@ def _layout(path: Path, lines: list[str]) -> tuple[int, np.dtype]:
             if len(words) != 3 or words[1] not in BYTES:
                 raise InputError(f"{path}: cannot read '{line}': expected scalar properties only.")
             fields.append((words[2], "<" + BYTES[words[1]]))
-    return int(elements[0][2]), np.dtype(fields)
+    count = elements[0][2] if len(elements[0]) == 3 else ""
+    if not count.isdecimal():
+        raise InputError(f"{path}: '{' '.join(elements[0])}' says no number of vertices. Write it again.")
+    return int(count), np.dtype(fields)

@@ -15,6 +15,7 @@ import numpy as np
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
 from avatarpipe.motions.tensors import TENSOR_NAMES, load_storage
+from avatarpipe.npz import check_size
 from avatarpipe.pickles import load_pickle, load_pickled_npy
 
 _HINT = "A motion was expected here: see docs/motions.md for the formats and how to get them."
@@ -158,9 +159,10 @@ def peek(path: str | Path) -> Content:
 def _npz(path: Path) -> dict[str, np.ndarray]:
     """The plain arrays by name; those that only a pickle could restore are left out."""
     try:
+        check_size(path)
         with np.load(path, allow_pickle=False) as archive:
             found = {name: _plain(archive, name) for name in archive.files}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, zlib.error, MemoryError) as error:
         raise InputError(f"{path}: not a readable npz ({error}). Fetch the file again.") from error
     return {name: array for name, array in found.items() if array is not None}
 
@@ -177,7 +179,7 @@ def _plain(archive, name: str) -> np.ndarray | None:
 def _npy(path: Path) -> Content:
     try:
         return Content(path, "npy", np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         if "allow_pickle" not in str(error):
             raise InputError(
                 f"{path}: not a readable npy ({error}). Fetch the file again."
@@ -188,5 +190,5 @@ def _npy(path: Path) -> Content:
 def _json(path: Path) -> object:
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}). Fetch the file again.") from error

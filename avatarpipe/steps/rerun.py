@@ -16,7 +16,15 @@ from avatarpipe.evaluation.comparison import METRICS, Comparison, compare_tables
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rows import COLUMNS
 from avatarpipe.provenance_files import fingerprint
-from avatarpipe.reruns import Recorded, chain, check_inputs, prepare, run_again, split_at
+from avatarpipe.reruns import (
+    Recorded,
+    chain,
+    check_inputs,
+    check_outputs,
+    prepare,
+    run_again,
+    split_at,
+)
 from avatarpipe.steps.command import run_step
 from avatarpipe.steps.verify import print_comparisons
 from avatarpipe.tables import read_table
@@ -49,6 +57,7 @@ def run(options: Options) -> None:
         )
     steps = chain(options.provenance)
     kept, again = split_at(steps, options.since)
+    check_outputs(again)
     check_inputs(steps)
     _say_what_differs(again)
     if options.plan:
