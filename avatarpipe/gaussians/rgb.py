@@ -1,4 +1,6 @@
-"""Colour and coverage alone: what training on images and a viewer look at, without the cost of depth and normals."""
+"""Colour and coverage of ellipsoids alone: all that training on images looks at, without the cost of depth and normals."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,23 +10,30 @@ from avatarpipe.gaussians.harmonics import C0, sh_colors
 from avatarpipe.gaussians.projection import BLUR, camera_centers
 from avatarpipe.gaussians.render import render
 
-TILE = 16
+TILE = 8  # pixels; a figure covers few tiles of the usual 16, too few for a large card
 
 
-def render_rgb(cloud: GaussianCloud, cameras: tuple, background: Tensor, near=0.01, far=100.0) -> tuple[Tensor, Tensor]:
-    """(C, H, W, 3) over `background` (3,), and alpha (C, H, W, 1): what `render` gives, faster for ellipsoids on CUDA.
+@dataclass(frozen=True)
+class Ellipsoids:
+    """N ellipsoids as C cameras see them, all values after activation."""
 
-    cameras: viewmats w2c (C, 4, 4), Ks (C, 3, 3), width, height, on the device of the cloud.
-    """
-    if cloud.kind != "ellipsoid" or cloud.device.type != "cuda":
-        rendering = render(cloud, cameras, background, near, far)
-        return rendering.rgb, rendering.alpha
-    viewmats, Ks, width, height = cameras
-    colors = cloud.colors
-    if colors is None:
-        colors = seen_colors(cloud.sh, cloud.means, viewmats)
-    shape = cloud.means, cloud.quats, cloud.scales, cloud.opacities
-    return splat(*shape, colors, viewmats, Ks, (width, height), background, near, far)
+    means: Tensor  # (N, 3) metres
+    quats: Tensor  # (N, 4) wxyz
+    scales: Tensor  # (N, 3) metres
+    opacities: Tensor  # (N,)
+    colors: Tensor  # (N, 3) sRGB, or (C, N, 3) where each camera sees another
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What the images are taken with: C cameras of one size."""
+
+    viewmats: Tensor  # (C, 4, 4) w2c
+    Ks: Tensor  # (C, 3, 3) pixels
+    width: int
+    height: int
+    near: float = 0.01  # metres
+    far: float = 100.0
 
 
 def seen_colors(sh: Tensor, means: Tensor, viewmats: Tensor) -> Tensor:
@@ -34,22 +43,43 @@ def seen_colors(sh: Tensor, means: Tensor, viewmats: Tensor) -> Tensor:
     return sh_colors(sh, means - camera_centers(viewmats)[:, None])
 
 
-def splat(
-    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor,
-    viewmats: Tensor, Ks: Tensor, size: tuple[int, int], background: Tensor, near: float, far: float = 100.0,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """gsplat's projection, tile lists and 3DGS rasteriser on the tensors of N ellipsoids; colors (N, 3) or (C, N, 3)."""
+def render_rgb(ellipsoids: Ellipsoids, lens: Lens, background: Tensor) -> Tensor:
+    """(C, H, W, 3) over `background` (3,): the colours that `render` gives."""
+    if ellipsoids.means.device.type == "cuda":
+        return composite(project(ellipsoids, lens), ellipsoids, lens, background)
+    if ellipsoids.colors.dim() == 2:
+        return _rendered(ellipsoids, ellipsoids.colors, lens.viewmats, lens.Ks, lens, background)
+    pictures = zip(ellipsoids.colors, lens.viewmats[:, None], lens.Ks[:, None], strict=True)
+    return torch.cat([_rendered(ellipsoids, *view, lens, background) for view in pictures])
+
+
+def _rendered(e: Ellipsoids, colors, viewmats, Ks, lens: Lens, background) -> Tensor:
+    cloud = GaussianCloud(e.means, e.quats, e.scales, e.opacities, colors, kind="ellipsoid")
+    cameras = viewmats, Ks, lens.width, lens.height
+    return render(cloud, cameras, background, lens.near, lens.far).rgb
+
+
+def project(ellipsoids: Ellipsoids, lens: Lens) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Radii, centres, depths and conics on the screens, by gsplat; no call waits for the card."""
     import gsplat  # only where there is CUDA
 
-    radii, centers, depths, conics, _ = gsplat.fully_fused_projection(
-        means, None, quats, scales, viewmats, Ks, *size,
-        eps2d=BLUR, near_plane=near, far_plane=far, opacities=opacities,
-    )  # fmt: skip
-    count = len(viewmats)
-    across, down = (-(-side // TILE) for side in size)
-    lists = gsplat.isect_tiles(centers, radii, depths, TILE, across, down)
-    offsets = gsplat.isect_offset_encode(lists[1], count, across, down)
+    e = ellipsoids
+    return gsplat.fully_fused_projection(
+        e.means, None, e.quats, e.scales, lens.viewmats, lens.Ks, lens.width, lens.height,
+        eps2d=BLUR, near_plane=lens.near, far_plane=lens.far, opacities=e.opacities,
+    )[:4]  # fmt: skip
+
+
+def composite(projected: tuple, ellipsoids: Ellipsoids, lens: Lens, background: Tensor) -> Tensor:
+    """(C, H, W, 3) of what `project` gave, by gsplat's 3DGS rasteriser."""
+    import gsplat  # only where there is CUDA
+
+    radii, centers, depths, conics = projected
+    count = len(lens.viewmats)
+    across, down = (-(-side // TILE) for side in (lens.width, lens.height))
+    _, keys, ids = gsplat.isect_tiles(centers, radii, depths, TILE, across, down)
+    offsets = gsplat.isect_offset_encode(keys, count, across, down)
     return gsplat.rasterize_to_pixels(
-        centers, conics, colors.expand(count, -1, -1), opacities.expand(count, -1), *size, TILE, offsets, lists[2],
-        backgrounds=background.expand(count, 3),
-    )  # fmt: skip
+        centers, conics, ellipsoids.colors.expand(count, -1, -1), ellipsoids.opacities.expand(count, -1),
+        lens.width, lens.height, TILE, offsets, ids, backgrounds=background.expand(count, 3),
+    )[0]  # fmt: skip

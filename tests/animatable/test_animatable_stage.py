@@ -132,7 +132,7 @@ def test_a_batch_is_what_the_capture_holds_kept_or_not(capture):
         assert a.frame == b.frame == frame and a.boxes == b.boxes
         assert torch.equal(a.image, b.image) and torch.equal(a.boundary, b.boundary)
         wanted = capture.image(kept.names[cameras[0]], FRAMES[frame])
-        assert np.allclose(a.image[0].numpy(), wanted, atol=1e-6) and a.boundary.any()
+        assert np.allclose(a.image[0].numpy() / 255.0, wanted, atol=1e-6) and a.boundary.any()
     assert kept._kept and not read._kept
 
 

@@ -28,13 +28,15 @@ class Descent:
         self.parameters, self.rates, self.extent = parameters, rates, extent
         for parameter in parameters.values():
             parameter.requires_grad_()
-        groups = [self._group(name, parameter) for name, parameter in parameters.items()]
+        by_kind: dict[str, list[torch.Tensor]] = {}
+        for name, parameter in parameters.items():
+            by_kind.setdefault(name.split(".")[0], []).append(parameter)
+        groups = [self._group(kind, members) for kind, members in by_kind.items()]
         self.optimizer = torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, fused=True)
 
-    def _group(self, name: str, parameter: torch.Tensor) -> dict:
-        kind = name.split(".")[0]
+    def _group(self, kind: str, members: list[torch.Tensor]) -> dict:
         decay = self.rates.networks_decay if kind == GROUP else 0.0
-        return {"params": [parameter], "kind": kind, "weight_decay": decay, "lr": 0.0}
+        return {"params": members, "kind": kind, "weight_decay": decay, "lr": 0.0}
 
     def rate(self, kind: str, progress: float) -> float:
         """The step size of a kind of parameter at `progress` in [0, 1] of the training."""

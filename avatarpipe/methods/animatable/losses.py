@@ -1,6 +1,6 @@
 """What the training of an animatable avatar minimises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn.functional import interpolate, pad
@@ -21,10 +21,11 @@ def comparable(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The rendering and the photograph, both (C, H, W, 3) over one background, equal where nothing is to be learnt.
 
-    rgb: rendered over `background` (3,). image: (C, H, W, 3) times its mask. alpha: (C, H, W, 1) that mask. boundary:
-    (C, H, W) bool, pixels at the silhouette's edge, which give no gradient; None for none.
+    rgb: rendered over `background` (3,). image: (C, H, W, 3) bytes, times their mask. alpha: (C, H, W, 1) bytes, that mask.
+    boundary: (C, H, W) bool, pixels at the silhouette's edge, which give no gradient; None for none.
     """
-    rendered, target = rgb.clamp(0.0, 1.0), image + (1.0 - alpha) * background
+    target = image / 255.0 + (1.0 - alpha / 255.0) * background
+    rendered = rgb.clamp(0.0, 1.0)
     if boundary is None:
         return rendered, target
     edge = boundary[..., None]
@@ -49,14 +50,15 @@ def subject_squares(
     boxes: list[Box],
     size: int,
     fill: torch.Tensor,
-    generator: torch.Generator | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """(C, 3, size, size) of (C, H, W, 3) images: each box in the middle of a square of `fill` (3,), resized.
 
-    generator: given, a larger square is not resized, a random window is taken from it; the same for the same state.
+    seeds: given, C of them, a larger square is not resized, a random window is taken from it; the same for the same seed.
     """
     squares = [_square(image, box, fill) for image, box in zip(images, boxes, strict=True)]
-    return torch.cat([_fitted(square, size, generator) for square in squares])
+    seeds = [None] * len(boxes) if seeds is None else seeds
+    return torch.cat([_fitted(*one, size) for one in zip(squares, seeds, strict=True)])
 
 
 def _square(image: torch.Tensor, box: Box, fill: torch.Tensor) -> torch.Tensor:
@@ -70,9 +72,10 @@ def _square(image: torch.Tensor, box: Box, fill: torch.Tensor) -> torch.Tensor:
     return (pad(cut, margins) + fill[:, None, None])[None]
 
 
-def _fitted(square: torch.Tensor, size: int, generator: torch.Generator | None) -> torch.Tensor:
+def _fitted(square: torch.Tensor, seed: int | None, size: int) -> torch.Tensor:
     side = square.shape[-1]
-    if generator is None or side <= size:
+    if seed is None or side <= size:
         return interpolate(square, (size, size), mode="bilinear", align_corners=False)
+    generator = torch.Generator().manual_seed(seed)
     y, x = torch.randint(side - size + 1, (2,), generator=generator).tolist()
     return square[..., y : y + size, x : x + size]

@@ -1,7 +1,7 @@
 """Weighted sums of neighbours' values as products with a sparse matrix, whose transpose makes the gradient.
 
-Gathering neighbours and summing is as fast forward, but its backward scatters into few rows by atomics: slow, and in no
-fixed order. Here both directions read rows.
+Gathering neighbours and summing is fast, but its usual gradient scatters into few rows by atomics: slow, and in no fixed
+order. Here the gradient reads the rows of the transpose.
 """
 
 import warnings
@@ -14,22 +14,19 @@ from torch import Tensor
 
 
 class Mixing:
-    """A sparse (R, C) matrix that takes values of C points, (C, D), to those of R points, (R, D), differentiably."""
+    """A sparse (R, C) matrix that takes values of C points, (C, D), to those of R points, (R, D), differentiably.
+
+    Every row has equally many entries.
+    """
 
     def __init__(self, matrix: csr_array, device="cpu"):
-        self.shape = matrix.shape
-        self._forward = _rows_on(matrix, device)
-        self._backward = _rows_on(csr_array(matrix.T), device)
+        warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
+        _, columns, weights = _rows_on(matrix, device)
+        self._columns, self._weights = (x.reshape(matrix.shape[0], -1) for x in (columns, weights))
+        self._transposed = _rows_on(csr_array(matrix.T), device)
 
     def __call__(self, values: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() and not torch.is_grad_enabled():
-            return self._gathered(values)
-        return _product(values, *self._forward, *self._backward)
-
-    def _gathered(self, values: Tensor) -> Tensor:
-        """The same where rows have equally many entries: compiled, it fuses with what takes the rows."""
-        columns, weights = (part.reshape(self.shape[0], -1) for part in self._forward[1:])
-        return (values[columns] * weights[..., None]).sum(dim=1)
+        return _Mix.apply(values, self._columns, self._weights, *self._transposed)
 
 
 def nearest(points: np.ndarray, sources: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,37 +79,28 @@ def _rows_on(matrix: csr_array, device) -> tuple[Tensor, Tensor, Tensor]:
     return starts.to(device), columns.to(device), values.to(device)
 
 
+class _Mix(torch.autograd.Function):
+    """Rows gather their few entries, which a compiler fuses with what takes them; the gradient is the transpose's product."""
+
+    @staticmethod
+    def forward(ctx, values, columns, weights, starts, back_columns, back_weights):
+        ctx.save_for_backward(starts, back_columns, back_weights)
+        return (values[columns] * weights[..., None]).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _sparse_product(*ctx.saved_tensors, gradient), None, None, None, None, None
+
+
 # An operator of its own: torch.compile passes over sparse tensors, but leaves what it does not know as it is.
-@torch.library.custom_op("avatarpipe::mix", mutates_args=())
-def _product(
-    values: Tensor,
-    starts: Tensor,
-    columns: Tensor,
-    weights: Tensor,
-    back_starts: Tensor,
-    back_columns: Tensor,
-    back_weights: Tensor,
-) -> Tensor:
-    """matrix @ values; the matrix by its rows, and its transpose by its rows, which the gradient takes."""
+@torch.library.custom_op("avatarpipe::sparse_product", mutates_args=())
+def _sparse_product(starts: Tensor, columns: Tensor, weights: Tensor, values: Tensor) -> Tensor:
+    """The matrix with these rows times (C, D) `values`."""
     shape = len(starts) - 1, len(values)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
-        matrix = torch.sparse_csr_tensor(starts, columns, weights, shape, check_invariants=False)
+    matrix = torch.sparse_csr_tensor(starts, columns, weights, shape, check_invariants=False)
     return matrix @ values.contiguous()
 
 
-@_product.register_fake
-def _(values, starts, columns, weights, back_starts, back_columns, back_weights):
+@_sparse_product.register_fake
+def _(starts, columns, weights, values):
     return values.new_empty(starts.shape[0] - 1, values.shape[1])
-
-
-def _remember(ctx, inputs, output) -> None:
-    ctx.matrices = inputs[1:]
-
-
-def _product_backward(ctx, gradient):
-    rows, transposed = ctx.matrices[:3], ctx.matrices[3:]
-    return _product(gradient, *transposed, *rows), None, None, None, None, None, None
-
-
-_product.register_autograd(_product_backward, setup_context=_remember)

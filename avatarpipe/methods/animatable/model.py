@@ -95,7 +95,8 @@ def turned(sh: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
     if sh.shape[1] == 1:
         return sh
     constant, c1, c2, c3 = sh.unbind(dim=1)
-    x, y, z = (linear @ torch.stack([-c3, -c1, c2], dim=1)).unbind(dim=1)
+    v = torch.stack([-c3, -c1, c2], dim=1)
+    x, y, z = (linear[..., None] * v[:, None]).sum(dim=2).unbind(dim=1)  # bmm is slow for so many so small
     return torch.stack([constant, -y, z, -x], dim=1)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avatarpipe.body.params import BodyParams
-from avatarpipe.gaussians.rgb import seen_colors, splat
+from avatarpipe.gaussians.rgb import Ellipsoids, Lens, composite, project, seen_colors
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.methods.animatable.model import AnimatableModel
 from avatarpipe.methods.animatable.networks import GROUP, POSE_SIZE
@@ -40,11 +40,11 @@ class Performer:
         device = avatar.model.scaffold.points.device
         if device.type != "cuda":
             raise ValueError(f"the avatar is on {device}; drawing in real time needs CUDA")
-        self.avatar, self.size, self.near = avatar, (width, height), near
+        self.avatar = avatar
         self.background = torch.tensor(background, device=device)
         self._model = _narrowed(avatar.model, precision)
         self._sent, self._given = _Numbers("cpu"), _Numbers(device)
-        self._to_bytes = torch.compile(_to_bytes, dynamic=False)
+        self._lens = Lens(self._given.w2c, self._given.K, width, height, near)
         self._record()
 
     @torch.no_grad()
@@ -52,21 +52,19 @@ class Performer:
         """(H, W, 3) sRGB bytes of one body seen by one camera: w2c (4, 4), K (3, 3) in pixels."""
         self._send(params, w2c, K)
         self._graph.replay()
-        given = self._given
-        rgb, _ = splat(*self._made, given.w2c, given.K, self.size, self.background, self.near)
-        return self._to_bytes(rgb[0])
+        rgb = composite(self._projected, self._shown, self._lens, self.background)[0]
+        return rgb.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
 
     def _send(self, params: BodyParams, w2c: np.ndarray, K: np.ndarray) -> None:
         avatar, sent = self.avatar, self._sent
-        theta = params.full_pose[0, BODY].numpy()
-        sent.theta.copy_(torch.from_numpy(avatar.projection.network_input(theta)))
-        sent.bones.copy_(avatar.rig.bones(params))
-        sent.w2c[0].copy_(torch.from_numpy(w2c))
-        sent.K[0].copy_(torch.from_numpy(K))
-        self._given.all.copy_(sent.all, non_blocking=True)
+        pose = params.full_pose[0].numpy()
+        sent.theta.numpy()[:] = avatar.projection.network_input(pose[BODY])
+        sent.bones.numpy()[:] = avatar.rig.moved(pose, params.transl[0].numpy())
+        sent.w2c.numpy()[:], sent.K.numpy()[:] = w2c, K
+        self._given.all.copy_(self._sent.all, non_blocking=True)
 
     def _gaussians(self) -> tuple[Tensor, ...]:
-        """Means, quaternions, scales, opacities and colours for what was sent last."""
+        """The tensors of Ellipsoids for what was sent last."""
         avatar, given = self.avatar, self._given
         theta = given.theta if avatar.bases else None
         cloud = self._model.posed(self._model.canonical(theta, avatar.harmonics), given.bones)
@@ -80,11 +78,12 @@ class Performer:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):
-                gaussians()
+                project(Ellipsoids(*gaussians()), self._lens)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._made = gaussians()
+            self._shown = Ellipsoids(*gaussians())
+            self._projected = project(self._shown, self._lens)
 
 
 class _Numbers:
@@ -94,8 +93,8 @@ class _Numbers:
         sizes = [int(np.prod(shape)) for shape in _PARTS.values()]
         pinned = torch.device(device).type == "cpu"
         self.all = torch.zeros(sum(sizes), device=device, pin_memory=pinned)
-        for (name, shape), part in zip(_PARTS.items(), self.all.split(sizes), strict=True):
-            setattr(self, name, part.reshape(shape))
+        parts = zip(_PARTS.items(), self.all.split(sizes), strict=True)
+        self.theta, self.bones, self.w2c, self.K = (part.reshape(shape) for (_, shape), part in parts)
 
 
 def _narrowed(model: AnimatableModel, precision: torch.dtype) -> AnimatableModel:
@@ -104,7 +103,3 @@ def _narrowed(model: AnimatableModel, precision: torch.dtype) -> AnimatableModel
         for name, value in model.parameters.items()
     }
     return AnimatableModel(model.scaffold, parameters, model.shift_limit)
-
-
-def _to_bytes(rgb: Tensor) -> Tensor:
-    return (rgb.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8)

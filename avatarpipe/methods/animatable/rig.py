@@ -52,12 +52,17 @@ class Rig:
         The shape in `params` has no say: the avatar keeps its own. Quaternions, wxyz, are on the side of their parents',
         so that a weighted mean of neighbours makes sense.
         """
-        pose = params.full_pose[0].detach().cpu().numpy().astype(np.float64)
+        pose, transl = (x[0].detach().cpu().numpy() for x in (params.full_pose, params.transl))
+        return torch.from_numpy(self.moved(pose, transl)).float()
+
+    def moved(self, pose: np.ndarray, transl: np.ndarray) -> np.ndarray:
+        """(55, 16) float64, what `bones` gives, of a pose (165,) and a translation (3,) in metres."""
+        pose = pose.astype(np.float64)
         if not self.head_joints:
             pose[HEAD] = 0.0
         moved = from_rest(*chain(pose, self.joints, self.parents), *self._rest, self.parents)
-        moved[:, 9:12] += params.transl[0].detach().cpu().numpy()
-        return torch.from_numpy(moved).float()
+        moved[:, 9:12] += transl
+        return moved
 
     def state(self) -> dict[str, torch.Tensor]:
         """Its arrays by name."""

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from avatarpipe.gaussians.cloud import GaussianCloud
-from avatarpipe.gaussians.rgb import render_rgb
+from avatarpipe.devices import on_device
+from avatarpipe.gaussians.rgb import Ellipsoids, Lens, render_rgb, seen_colors
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.methods.animatable.descent import Descent, camera_extent
 from avatarpipe.methods.animatable.losses import (
@@ -14,18 +14,23 @@ from avatarpipe.methods.animatable.losses import (
     smoothness,
     subject_squares,
 )
-from avatarpipe.methods.animatable.model import AnimatableModel, CanonicalGaussians
+from avatarpipe.methods.animatable.model import AnimatableModel
 from avatarpipe.methods.animatable.projection import PoseProjection
 from avatarpipe.methods.animatable.rig import BODY, Rig
 from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
 from avatarpipe.training.compilation import compiled
+from avatarpipe.training.distributed import Team
+
+_OF_VIEWS = "l1", "perceptual"  # losses that are means over the views of an iteration
+_APART = 1 << 32  # seeds of the views of one iteration
 
 
 class AnimatableStage:
     """Trains `model` on the views of a video. All randomness comes from the seed and the iteration.
 
-    perceptual: the distance that the perceptual term weighs; None leaves the term out.
+    perceptual: the distance that the perceptual term weighs; None leaves the term out. Of several processes, as `views` knows
+    them, each renders its share of an iteration's views, and all take the same step.
     """
 
     def __init__(
@@ -38,66 +43,69 @@ class AnimatableStage:
         perceptual: Perceptual | None = None,
     ):
         self.model, self.rig, self.views = model, rig, views
-        self.settings, self.seed, self.perceptual = settings, seed, perceptual
+        self.settings, self.seed, self.perceptual, self.team = settings, seed, perceptual, views.team
         self.descent = Descent(
             model.parameters, settings.rates, camera_extent(views.viewmats, settings.rates.extent)
         )
+        self.team.from_the_first(model.parameters.values())
         poses = views.poses()
         self.bones = torch.stack([rig.bones(poses[k]) for k in range(len(poses))]).to(views.device)
         self.thetas = poses.full_pose[:, BODY].to(views.device)
-        self._shaped_and_posed = compiled(_shaped_and_posed, views.device, settings.compiled)
-        self._comparable = compiled(comparable, views.device, settings.compiled)
+        self._shown = compiled(_shown, views.device, settings.compiled)
+        self._difference = compiled(_difference, views.device, settings.compiled)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Iteration `step` (from 0): one descent on some cameras of one frame."""
         settings = self.settings
         batch = self.views.batch(step, settings.cameras_per_step, self.seed)
-        theta = self.thetas[batch.frame] if step >= settings.bases_from else None
-        canonical, cloud = self._gaussians(theta, batch.frame, step >= settings.harmonics_from)
-        rng = np.random.default_rng([self.seed, step])
-        background = self._background(rng)
-        rgb, _ = render_rgb(cloud, batch.cameras, background, settings.near)
+        ellipsoids, losses = self._gaussians(step, batch)
+        background = self._background(np.random.default_rng([self.seed, step]))
+        lens = Lens(batch.viewmats, batch.Ks, *batch.size, settings.near)
+        rgb = render_rgb(ellipsoids, lens, background)
         boundary = batch.boundary if settings.boundaries else None
-        pair = self._comparable(rgb, batch.image, batch.alpha, boundary, background)
-        losses = {"l1": (pair[0] - pair[1]).abs().mean()}
-        losses |= self._regularisers(canonical) | self._perceptual(step, pair, batch, background)
+        seen = batch.image, batch.alpha, boundary, background
+        losses = {"l1": self._difference(rgb, *seen)} | losses
+        losses |= self._perceptual(step, rgb, seen, batch)
+        losses = self._own_part(losses, batch.part)
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()
+        self.team.add_up_gradients(self.model.parameters.values())
         self.descent.step(step / settings.iterations)
-        return {"loss": loss.detach(), **{name: value.detach() for name, value in losses.items()}}
+        losses = {"loss": loss, **losses}
+        return self.team.total({name: value.detach() for name, value in losses.items()})
 
-    def _gaussians(
-        self, theta: torch.Tensor | None, frame: int, harmonics: bool
-    ) -> tuple[CanonicalGaussians, GaussianCloud]:
-        """In the canonical pose and in that of the frame."""
-        make = _shaped_and_posed if theta is None else self._shaped_and_posed
-        canonical, posed = make(self.model, theta, self.bones[frame], harmonics)
-        canonical = CanonicalGaussians(*canonical)
-        means, quats, sh = posed
-        cloud = GaussianCloud(
-            means, quats, canonical.scales, canonical.opacities, sh=sh, kind="ellipsoid"
+    def _own_part(self, losses: dict[str, torch.Tensor], part: float) -> dict[str, torch.Tensor]:
+        """What this process adds to the losses of the iteration, of whose views it has the `part`."""
+        if self.team.size == 1:
+            return losses
+        rest = 1.0 / self.team.size
+        return {name: (part if name in _OF_VIEWS else rest) * loss for name, loss in losses.items()}
+
+    def _gaussians(self, step: int, batch: FrameBatch) -> tuple[Ellipsoids, dict[str, torch.Tensor]]:
+        """What the cameras of a batch see, and what holds against shapes that no image shows to be wrong."""
+        settings, theta = self.settings, None
+        if step >= settings.bases_from:
+            theta = self.thetas[batch.frame]
+        show = _shown if theta is None else self._shown  # not worth compiling for the few iterations before
+        harmonics = step >= settings.harmonics_from
+        *shown, smooth, scale = show(
+            self.model, theta, self.bones[batch.frame], harmonics, batch.viewmats, settings
         )
-        return canonical, cloud
+        weights = settings.losses
+        return Ellipsoids(*shown), {
+            "smooth": weights.smooth_weight * smooth,
+            "scale": weights.scale_weight * scale,
+        }
 
     def _background(self, rng: np.random.Generator) -> torch.Tensor:
         """(3,) sRGB."""
         color = np.full(3, self.settings.background)
         if self.settings.random_background:
             color = rng.random(3)
-        return torch.from_numpy(color).float().to(self.views.device)
-
-    def _regularisers(self, canonical: CanonicalGaussians) -> dict[str, torch.Tensor]:
-        weights = self.settings.losses
-        neighbours = min(self.settings.model.smooth_neighbours, len(canonical.control_offsets))
-        differences = self.model.scaffold.control_differences
-        return {
-            "smooth": weights.smooth_weight
-            * smoothness(canonical.control_offsets, differences, neighbours),
-            "scale": weights.scale_weight * scale_penalty(canonical.scales, weights.scale_limit),
-        }
+        return on_device(color, self.views.device, torch.float32)
 
     def _perceptual(
-        self, step: int, pair: tuple, batch: FrameBatch, background: torch.Tensor
+        self, step: int, rgb: torch.Tensor, seen: tuple, batch: FrameBatch
     ) -> dict[str, torch.Tensor]:
         weights = self.settings.losses
         if (
@@ -106,14 +114,13 @@ class AnimatableStage:
             or step < weights.perceptual_from
         ):
             return {}
-        squares = []
-        for image in pair:
-            generator = None
-            if step >= weights.patches_from:  # of both images the same window
-                generator = torch.Generator().manual_seed(self.seed + step)
-            squares.append(
-                subject_squares(image, batch.boxes, weights.perceptual_size, background, generator)
-            )
+        seeds = None
+        if step >= weights.patches_from:  # of both images the same windows
+            seeds = [self.seed + step + _APART * place for place in batch.places]
+        squares = [
+            subject_squares(image, batch.boxes, weights.perceptual_size, seen[-1], seeds)
+            for image in comparable(rgb, *seen)
+        ]
         return {"perceptual": weights.perceptual_weight * self.perceptual(*squares)}
 
     def avatar(self, subject: str, done: int, provenance: dict) -> AnimatableAvatar:
@@ -141,11 +148,25 @@ class AnimatableStage:
         self.descent.restore(state)
 
 
-def _shaped_and_posed(
-    model: AnimatableModel, theta: torch.Tensor | None, bones: torch.Tensor, harmonics: bool
-) -> tuple[tuple, tuple]:
-    """All tensors of the canonical Gaussians, and means, quats and SH of the posed ones: what is compiled as one."""
+def _shown(
+    model: AnimatableModel,
+    theta: torch.Tensor | None,
+    bones: torch.Tensor,
+    harmonics: bool,
+    viewmats: torch.Tensor,
+    settings: AnimatableSettings,
+) -> tuple[torch.Tensor, ...]:
+    """The tensors of Ellipsoids, the unevenness of the control points, the excess of scales: compiled, one pass."""
     canonical = model.canonical(theta, harmonics)
     cloud = model.posed(canonical, bones)
-    parts = canonical.means, canonical.quats, canonical.scales, canonical.opacities
-    return (*parts, canonical.sh, canonical.control_offsets), (cloud.means, cloud.quats, cloud.sh)
+    neighbours = min(settings.model.smooth_neighbours, len(canonical.control_offsets))
+    smooth = smoothness(canonical.control_offsets, model.scaffold.control_differences, neighbours)
+    scale = scale_penalty(canonical.scales, settings.losses.scale_limit)
+    colors = seen_colors(cloud.sh, cloud.means, viewmats)
+    return cloud.means, cloud.quats, cloud.scales, cloud.opacities, colors, smooth, scale
+
+
+def _difference(rgb: torch.Tensor, *seen) -> torch.Tensor:
+    """Mean L1 of rendering and photograph."""
+    rendered, target = comparable(rgb, *seen)
+    return (rendered - target).abs().mean()

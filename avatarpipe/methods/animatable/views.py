@@ -11,6 +11,7 @@ import torch
 from avatarpipe.capture.capture import Capture
 from avatarpipe.errors import InputError
 from avatarpipe.methods.animatable.losses import Box
+from avatarpipe.training.distributed import Team
 
 _AHEAD = 4  # iterations whose images are on their way
 
@@ -23,15 +24,19 @@ class FrameBatch:
     """Position among the frames of the views."""
     viewmats: torch.Tensor  # (C, 4, 4) w2c
     Ks: torch.Tensor  # (C, 3, 3)
-    image: torch.Tensor  # (C, H, W, 3) sRGB, times its mask
-    alpha: torch.Tensor  # (C, H, W, 1)
+    image: torch.Tensor  # (C, H, W, 3) sRGB bytes, times their mask
+    alpha: torch.Tensor  # (C, H, W, 1) bytes
     boundary: torch.Tensor | None  # (C, H, W) bool, to be left out of comparisons
     boxes: list[Box]  # of the subject
+    places: list[int]
+    """Which of the iteration's views they are; other processes may have the others."""
+    part: float
+    """How much of the iteration's views they are."""
 
     @property
-    def cameras(self) -> tuple:
-        """What `render` takes as cameras."""
-        return self.viewmats, self.Ks, self.image.shape[2], self.image.shape[1]
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[2], self.image.shape[1]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class VideoViews:
     """The views of one split of a capture, in an order that depends on the seed and the iteration alone.
 
     frames: names of the frames to use, by default all. memory: bytes of images that stay on `device`; the others are
-    read again when their turn comes. InputError where a frame has no view.
+    read again when their turn comes. team: the processes that share the views of an iteration. InputError where a frame
+    has no view.
     """
 
     def __init__(
@@ -61,8 +67,9 @@ class VideoViews:
         frames: Sequence[str] | None = None,
         memory: float = 4e9,
         workers: int = 4,
+        team: Team = Team(),  # noqa: B008
     ):
-        self.capture, self.device, self.memory = capture, device, memory
+        self.capture, self.device, self.memory, self.team = capture, device, memory, team
         self.frames = tuple(capture.frame_names if frames is None else frames)
         cameras = capture.cameras(split)
         self.viewmats, self.Ks = cameras.tensors(device)
@@ -80,8 +87,10 @@ class VideoViews:
     def batch(self, step: int, count: int, seed: int) -> FrameBatch:
         """The `count` views, fewer where a frame has none left, of iteration `step`: each view once an epoch."""
         for later in range(step, step + _AHEAD):
-            self._ask_for(*self._group(later, count, seed))
-        frame, cameras = self._group(step, count, seed)
+            frame, cameras = self._group(later, count, seed)
+            self._ask_for(frame, self.team.share(cameras)[0])
+        frame, all_cameras = self._group(step, count, seed)
+        cameras, part = self.team.share(all_cameras)
         views = [self._taken(frame, camera) for camera in cameras]
         boundary = None
         if views[0].boundary is not None:
@@ -90,10 +99,12 @@ class VideoViews:
             frame,
             torch.stack([self.viewmats[camera] for camera in cameras]),
             torch.stack([self.Ks[camera] for camera in cameras]),
-            torch.stack([view.image for view in views]).float() / 255.0,
-            torch.stack([view.alpha for view in views])[..., None].float() / 255.0,
+            torch.stack([view.image for view in views]),
+            torch.stack([view.alpha for view in views])[..., None],
             boundary,
             [view.box for view in views],
+            [all_cameras.index(camera) for camera in cameras],
+            part,
         )
 
     def _group(self, step: int, count: int, seed: int) -> tuple[int, tuple[int, ...]]:
@@ -109,7 +120,7 @@ class VideoViews:
             groups += [(frame, tuple(drawn[i : i + count])) for i in range(0, len(drawn), count)]
         return [groups[k] for k in rng.permutation(len(groups))]
 
-    def _ask_for(self, frame: int, cameras: tuple[int, ...]) -> None:
+    def _ask_for(self, frame: int, cameras: Sequence[int]) -> None:
         for key in ((frame, camera) for camera in cameras):
             if key not in self._kept and key not in self._coming:
                 self._coming[key] = self._pool.submit(self._read, *key)
