@@ -17,7 +17,7 @@ include: "workflow/common.smk"
 IN_THE_ORDER_THEY_RUN = """
     body synthesize convert convert_motion normalize render align segment train_prior
     train_layered extract_mesh weight_volume train_animatable drive
-    export export_capture evaluate evaluate_animatable score pictures collect
+    export export_capture evaluate evaluate_animatable score pictures pictures_animatable collect
 """
 for step in IN_THE_ORDER_THEY_RUN.split():
 

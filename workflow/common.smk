@@ -140,6 +140,7 @@ def final_outputs():
         *expand("results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []),
         *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
         *expand("results/{subject}/layered/export/export.json", subject=layered),
+        *expand("results/{subject}/animatable/pictures/pictures.json", subject=layout.animatable()),
         *layout.untrained_captures(),
         *layout.driven(),
         *expand("results/{subject}/align/alignment.json", subject=subjects.index),

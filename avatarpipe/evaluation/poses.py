@@ -1,6 +1,8 @@
 """The avatar in its canonical space, layers apart and together, and in poses that nobody captured."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +17,9 @@ from avatarpipe.evaluation.style import PAPER
 from avatarpipe.evaluation.tiles import picture_grid
 from avatarpipe.evaluation.turntable import panels
 from avatarpipe.gaussians.cloud import GaussianCloud
+
+Poser = Callable[[BodyParams], GaussianCloud]
+"""The Gaussians of one body."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,23 @@ def novel_pose_figure(
     avatar: Avatar, joint_names: list[str], height: int = 440, device="cpu"
 ) -> Figure:
     """A column for each of NOVEL_POSES, a row for the composite and for the first layer, all at one scale."""
-    shown, poses = panels(avatar)[:2], list(NOVEL_POSES.values())
-    posed = [novel_params(avatar.captured, pose.joints, joint_names).to(device) for pose in poses]
-    clouds = {
-        caption: [avatar.pose(p, layers).to(device) for p in posed] for caption, layers in shown
-    }
-    cameras = framed_orbit(clouds[shown[0][0]], [pose.azimuth_deg for pose in poses], height)
+    rows = {caption: partial(avatar.pose, layers=layers) for caption, layers in panels(avatar)[:2]}
+    return pose_grid(rows, avatar.captured, joint_names, height, device)
+
+
+def pose_grid(
+    rows: Mapping[str, Poser],
+    captured: BodyParams,
+    joint_names: list[str],
+    height: int = 440,
+    device="cpu",
+) -> Figure:
+    """A column for each of NOVEL_POSES, a row for each way to pose somebody, all at one scale."""
+    poses = list(NOVEL_POSES.values())
+    posed = [novel_params(captured, pose.joints, joint_names).to(device) for pose in poses]
+    clouds = {caption: [poser(p).to(device) for p in posed] for caption, poser in rows.items()}
+    first = next(iter(clouds.values()))
+    cameras = framed_orbit(first, [pose.azimuth_deg for pose in poses], height)
     images = {
         caption: [_images(cloud, cameras[index])[0] for index, cloud in enumerate(row)]
         for caption, row in clouds.items()
