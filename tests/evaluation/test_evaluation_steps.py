@@ -111,8 +111,8 @@ def test_pictures_writes_its_manifest_last(avatar_file, post_capture, tmp_path, 
         "poses.png",
         "curves.png",
     }
-    assert {path.name for path in out.parent.iterdir()} == {*names, "pictures.json"}
+    assert {path.name for path in out.parent.iterdir()} == {*names, "pictures.json", "provenance.json"}
     animation = base64.b64encode((out.parent / "turntable.webp").read_bytes()).decode()
     assert animation in (out.parent / "turntable.html").read_text()
-    ages = {path.name: path.stat().st_mtime_ns for path in out.parent.iterdir()}
+    ages = {name: (out.parent / name).stat().st_mtime_ns for name in (*names, "pictures.json")}
     assert max(ages, key=ages.get) == "pictures.json"
