@@ -1,7 +1,7 @@
 """The workflow on a tiny subject, and one finished run of it that every test may copy."""
 
 import pytest
-from workflow_project import Project, new_project
+from workflow_project import TOLD_BY_BYTES, Project, new_project
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def project(tmp_path) -> Project:
 def finished(tmp_path_factory) -> Project:
     """The same after one whole run; copy it before changing anything."""
     project = new_project(tmp_path_factory.mktemp("finished"), "tina synthetic 3 female")
-    project.run()
+    project.run(*TOLD_BY_BYTES)
     return project
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "avatarpipe")
+TOLD_BY_BYTES = ("--max-checksum-file-size", "1000000000")  # as `make run` and the profiles have it
 _REMOVED = re.compile(r"^(SLURM_|SNAKEMAKE_|PYTHONPATH$|PYTEST_)")
 
 
