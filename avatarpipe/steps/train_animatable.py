@@ -25,6 +25,7 @@ from avatarpipe.methods.animatable.variants import Variant, variant_settings
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.training.checkpoint import Checkpoints
+from avatarpipe.training.distributed import Team, joined
 from avatarpipe.training.loop import train
 from avatarpipe.training.perceptual import perceptual
 
@@ -63,13 +64,23 @@ class TrainAnimatable:
 
 
 def run(options: TrainAnimatable) -> None:
+    """Train, alone or as one of the processes that torchrun has started."""
+    with joined(chosen_device(options.device)) as (team, device):
+        _run(options, team, device)
+
+
+def _run(options: TrainAnimatable, team: Team, device) -> None:
     """Train from the newest checkpoint, write the avatar and the curves, then drop checkpoints and snapshot."""
-    device = chosen_device(options.device)
     inputs = _inputs(options)
     settings = variant_settings(animatable_settings(_parsed(options.settings)), options.variant)
+    if team.size > settings.cameras_per_step:
+        raise InputError(
+            f"{team.size} processes share the cameras of an iteration, of which there are {settings.cameras_per_step}. Raise "
+            "`animatable.cameras_per_step`, or lower `animatable.gpus`."
+        )
     distance, described = _perceptual(options, settings, device)
     made_by = provenance(inputs, asdict(options), options.seed) | {"perceptual": described}
-    stage = _stage(options, settings, distance, device)
+    stage = _stage(options, settings, distance, team, device)
     subject, folder = stage.views.capture.subject, options.out.parent.parent
     checkpoints = Checkpoints(folder / "checkpoints", identity=made_by)
 
@@ -78,8 +89,10 @@ def run(options: TrainAnimatable) -> None:
 
     curves = train(
         stage, settings.iterations, checkpoints, f"{subject} {options.variant}", device, settings.checkpoint_every,
-        after_checkpoint=snapshot,
+        after_checkpoint=snapshot, team=team,
     )  # fmt: skip
+    if not team.leads:
+        return
     curves.save(options.curves)
     stage.avatar(subject, settings.iterations, made_by).save(options.out.parent)
     checkpoints.clear()
@@ -87,7 +100,7 @@ def run(options: TrainAnimatable) -> None:
 
 
 def _stage(
-    options: TrainAnimatable, settings: AnimatableSettings, distance: Perceptual | None, device
+    options: TrainAnimatable, settings: AnimatableSettings, distance: Perceptual | None, team: Team, device
 ) -> AnimatableStage:
     capture = Capture.load(options.capture)
     split = frame_split(capture, options.novel_frames)
@@ -96,7 +109,7 @@ def _stage(
     volume = matching_volume(options.weights, options.body, capture.poses.betas[0], legs)
     mesh = Path(options.template_mesh) if options.template_mesh else None
     return Beginning(
-        capture, split, Body(options.body), volume, settings, options.seed, device, options.template, mesh
+        capture, split, Body(options.body), volume, settings, options.seed, device, options.template, mesh, team
     ).stage(distance)  # fmt: skip
 
 

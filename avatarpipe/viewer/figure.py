@@ -10,6 +10,8 @@ from avatarpipe.body.params import BodyParams
 from avatarpipe.gaussians.cloud import GaussianCloud
 from avatarpipe.viewer.joints import turned
 
+_HARDLY = 1e-5  # metres
+
 
 class Figure:
     """The avatar on stage. `version` grows with every change, so that a renderer knows when to draw again."""
@@ -108,4 +110,5 @@ def _follows_shape(avatar: Avatar) -> bool:
     """Whether betas change it; animatable avatars keep the shape of their subject."""
     captured = avatar.captured[0]
     taller = captured.replaced(betas=captured.betas + 1.0)
-    return not torch.equal(avatar.pose(captured).means, avatar.pose(taller).means)
+    moved = avatar.pose(captured).means - avatar.pose(taller).means
+    return float(moved.abs().max()) > _HARDLY

@@ -24,6 +24,7 @@ def start_server(host: str, port: int) -> viser.ViserServer:
     machine itself where the server is bound to loopback. The page cannot ask for a tunnel to the outside.
     """
     _require_free(host, port)
+    logging.getLogger("websockets").setLevel(logging.WARNING)  # a line a connection
     with _silence():
         server = viser.ViserServer(host, port, "avatarpipe", verbose=False)
     if port and server.get_port() != port:  # taken since we looked

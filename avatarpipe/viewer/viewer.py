@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import torch
 import viser
 from PIL import Image
 
@@ -72,22 +73,26 @@ class Viewer:
 
     def turn(self) -> None:
         """One round: what was posted, the motion, the picture, the panels. A failure is told, and the viewer goes on."""
+        acted = False
         try:
             acted = self._run_posted()
             self.stage.advance()
             self._pose_figure()
             self.renderer.draw(self._shown(), self.server.get_clients())
-            if acted or time.monotonic() > self._refreshed + _REFRESH:
-                self._refresh()
         except InputError as error:
             self._tell(str(error))
         except Exception as error:  # whatever it is, other avatars and poses can still be looked at
-            logging.exception("viewer")
-            self._tell(f"{type(error).__name__}: {error}")
+            self._tell(f"{type(error).__name__}: {error}", error)
+        if acted or time.monotonic() > self._refreshed + _REFRESH:
+            self._refresh()
 
-    def _tell(self, problem: str) -> None:
-        self.stage.problem = problem
-        self._mirror.forget()  # the controls show what was asked for: back to what is
+    def _tell(self, problem: str, unforeseen: Exception | None = None) -> None:
+        """Once, however often it happens."""
+        if problem != self.stage.problem:
+            self.stage.problem, self._refreshed = problem, 0.0
+            self._mirror.forget()  # the controls show what was asked for: back to what is
+            if unforeseen is not None:
+                logging.error("viewer", exc_info=unforeseen)
 
     def _run_posted(self) -> bool:
         acted = False
@@ -108,6 +113,7 @@ class Viewer:
         if news.avatar is not None:
             self.stage.put(news.avatar, news.found)
 
+    @torch.no_grad()
     def _pose_figure(self) -> None:
         figure = self.stage.figure
         if figure.version == self._posed:
@@ -227,5 +233,5 @@ class Viewer:
 def _extent(cloud: GaussianCloud) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest corner (3,) of what shows, less the outermost thousandth at each side."""
     points = cloud.means[cloud.opacities > 0.1]
-    points = (points if len(points) else cloud.means).detach().cpu().numpy()
+    points = (points if len(points) else cloud.means).cpu().numpy()
     return np.quantile(points, 0.001, axis=0), np.quantile(points, 0.999, axis=0)

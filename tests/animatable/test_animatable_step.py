@@ -187,7 +187,7 @@ def test_killed_at_any_moment_it_leaves_what_it_would_have(video, trained, tmp_p
     train_and_kill(options, folder / "checkpoints", rng)
     assert not (folder / "avatar").exists() and not (folder / "curves.parquet").exists()
     shown = Avatar.load(folder / "snapshot/avatar.json")
-    assert shown.subject == "zoe" and shown.bases
+    assert shown.subject == "zoe" and shown.bases and shown.provenance["iteration"] > 0
     left = sorted((folder / "checkpoints").glob("[0-9]*"))
     shutil.copytree(folder, tmp_path / "as_killed")
     train_animatable.main(options)

@@ -144,6 +144,13 @@ def test_a_failure_is_told_and_the_viewer_goes_on(viewer, monkeypatch):
     assert "&lt;b&gt;" in _shown(viewer, "<b>")
 
 
+def test_a_failure_that_lasts_is_told_once(viewer, monkeypatch, caplog):
+    monkeypatch.setattr(viewer.renderer, "draw", lambda *_: [].pop())
+    for _ in range(5):
+        viewer.turn()
+    assert caplog.text.count("IndexError") == 1 and "IndexError" in viewer.status.content
+
+
 def _shown(viewer: Viewer, status: str) -> str:
     viewer.stage.status = status
     viewer._refresh()
@@ -226,6 +233,5 @@ def test_what_cannot_be_is_taken_back(viewer, tmp_path):
     motion._impl.value = "bad.npz"
     viewer.post(lambda: viewer.stage.choose_motion(motion.value))
     viewer.turn()
-    viewer._refresh()
     assert "bad.npz" in viewer.stage.problem and "bad.npz" in viewer.status.content
     assert motion.value == "no motion"
