@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from avatarpipe.capture.capture import Capture
+from avatarpipe.devices import usable_cores
 from avatarpipe.errors import InputError
 from avatarpipe.methods.animatable.losses import Box
-from avatarpipe.training.distributed import Team
+from avatarpipe.training.distributed import ALONE, Team
 
 _AHEAD = 4  # iterations whose images are on their way
 
@@ -54,9 +55,9 @@ class _View:
 class VideoViews:
     """The views of one split of a capture, in an order that depends on the seed and the iteration alone.
 
-    frames: names of the frames to use, by default all. memory: bytes of images that stay on `device`; the others are
-    read again when their turn comes. team: the processes that share the views of an iteration. InputError where a frame
-    has no view.
+    frames: names of the frames to use, by default all. memory: bytes of images that stay on `device`, by default most of
+    what a card has free and 4 GB on a CPU; the others are read again when their turn comes. team: the processes that share
+    the views of an iteration. InputError where a frame has no view.
     """
 
     def __init__(
@@ -65,17 +66,18 @@ class VideoViews:
         split: str,
         device,
         frames: Sequence[str] | None = None,
-        memory: float = 4e9,
-        workers: int = 4,
-        team: Team = Team(),  # noqa: B008
+        memory: float | None = None,
+        workers: int | None = None,
+        team: Team = ALONE,
     ):
-        self.capture, self.device, self.memory, self.team = capture, device, memory, team
+        self.capture, self.device, self.team = capture, device, team
+        self.memory = _room_for_images(device) if memory is None else memory
         self.frames = tuple(capture.frame_names if frames is None else frames)
         cameras = capture.cameras(split)
         self.viewmats, self.Ks = cameras.tensors(device)
         self.names = cameras.names
         self._seen = _seen(capture, split, self.frames, self.names)
-        self._pool = ThreadPoolExecutor(workers)
+        self._pool = ThreadPoolExecutor(workers or usable_cores())
         self._kept: dict[tuple[int, int], _View] = {}
         self._coming: dict[tuple[int, int], Future] = {}
         self._order = lru_cache(maxsize=2)(self._draw_order)
@@ -143,6 +145,12 @@ class VideoViews:
             boundary = torch.from_numpy(self.capture.boundary(*where)).to(self.device)
         image = _bytes(self.capture.image(*where), self.device)
         return _View(image, _bytes(alpha, self.device), boundary, _box(alpha > 0.5))
+
+
+def _room_for_images(device) -> float:
+    if torch.device(device).type != "cuda":
+        return 4e9
+    return 0.6 * torch.cuda.mem_get_info(device)[0]
 
 
 def _seen(
