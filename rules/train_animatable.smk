@@ -32,7 +32,7 @@ rule train_animatable:
         "../envs/avatarpipe.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=config["animatable"]["gpus"],
         mem_mb=16000,
         runtime=1440,
     params:
@@ -43,7 +43,7 @@ rule train_animatable:
     shell:
         """
         take_gpu {resources.gpu}
-        python -m avatarpipe.steps.train_animatable \
+        on_gpus {resources.gpu} python -m avatarpipe.steps.train_animatable \
             --variant {wildcards.variant:q} \
             --capture {input.capture:q} \
             --weights {input.weights:q} \

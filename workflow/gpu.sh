@@ -26,3 +26,11 @@ take_gpu() {
         sleep "$((1 + RANDOM % 3))"
     done
 }
+
+# on_gpus 2 python -m MODULE ... runs the module in two processes that work together, a GPU each, by torchrun; on_gpus 1 runs
+# the command as it stands.
+on_gpus() {
+    local count=$1
+    if [ "$count" -lt 2 ]; then "${@:2}"; return; fi
+    python -m torch.distributed.run --standalone --nproc-per-node "$count" "${@:3}"
+}

@@ -6,7 +6,11 @@ Each process renders its share of an iteration's cameras. Losses are weighted by
 take the step that one process would have taken with all the cameras. The first process alone reads and writes checkpoints.
 """
 
+import ctypes
+import logging
 import os
+import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +28,7 @@ Found = tuple[int, dict[str, torch.Tensor]] | None
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of one training, and which of them this one is; by default it works alone, and all of this is free."""
+    """The processes of one training, and which of them this one is. ALONE, all of this is free."""
 
     rank: int = 0
     size: int = 1
@@ -82,6 +86,9 @@ class Team:
         return step, state
 
 
+ALONE = Team()
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     """The team that the launcher's environment variables speak of, and this process' own device; alone where they are not set.
@@ -91,7 +98,7 @@ def joined(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     """
     size = _number("WORLD_SIZE", 1)
     if size == 1:
-        yield Team(), device
+        yield ALONE, device
         return
     if missing := [name for name in _LAUNCHER if not os.environ.get(name)]:
         raise InputError(
@@ -107,9 +114,20 @@ def joined(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
+    _end_with_parent()
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    yield Team(distributed.get_rank(), size), device
+    team = Team(distributed.get_rank(), size)
+    if not team.leads:  # what all have to say, the first says
+        logging.getLogger().setLevel(logging.WARNING)
+    yield team, device
     distributed.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """Linux ends this process when the launcher is gone: what kill -9 does to that would leave the training behind."""
+    if sys.platform == "linux":
+        set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
 def _number(name: str, default: int) -> int:

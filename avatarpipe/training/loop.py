@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avatarpipe.terminal import bar_console
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.curves import Curves
-from avatarpipe.training.distributed import Team
+from avatarpipe.training.distributed import ALONE, Team
 
 _PRINT_EVERY_S = 15.0
 
@@ -34,7 +34,7 @@ def train(
     checkpoint_every: int = 500,
     log_every: int = 20,
     after_checkpoint: Callable[[int], None] | None = None,
-    team: Team = Team(),  # noqa: B008
+    team: Team = ALONE,
 ) -> Curves:
     """Run `stage` to `iterations`, from the newest checkpoint where there is one; returns the curves.
 

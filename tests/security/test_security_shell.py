@@ -16,6 +16,7 @@ NAME = TEXT.replace("{", "(").replace("}", ")")  # paths may not hold braces
 COMMAND = re.compile(r"^Shell command: \n(.*?)\n +\n", re.M | re.S)
 STUB = """
 take_gpu() { :; }
+on_gpus() { "${@:2}"; }
 tee() { command cat > /dev/null; }
 python() { printf '%s\\0' "$@" >> argv; printf '\\1\\0' >> argv; }
 """

@@ -79,3 +79,20 @@ def test_only_devices_that_the_user_allows_are_taken(job):
 def test_nothing_is_taken_without_a_gpu_or_where_slurm_has_chosen(job):
     assert device(job(setup="compgen() { return 1; };")) == "none"
     assert device(job(SLURM_JOB_ID="7", CUDA_VISIBLE_DEVICES="5")) == "5"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"),
+    [
+        ("1", ["-m", "some.step", "--name", "a b {c}"]),
+        (
+            "3",
+            ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "-m", "some.step", "--name", "a b {c}"],
+        ),
+    ],
+)  # fmt: skip
+def test_several_devices_get_a_process_each(gpus, expected):
+    stub = "python() { printf '%s\\n' \"$@\"; };"
+    command = f"set -euo pipefail; source {SCRIPT}; {stub} on_gpus {gpus} python -m some.step --name 'a b {{c}}'"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == expected

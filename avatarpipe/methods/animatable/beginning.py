@@ -21,6 +21,7 @@ from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.stage import AnimatableStage
 from avatarpipe.methods.animatable.template import body_template, given_template, layered_template
 from avatarpipe.methods.animatable.views import VideoViews
+from avatarpipe.training.distributed import ALONE, Team
 
 SAME_SHAPE = 1e-3  # of a shape number: a millimetre at most
 LAYERED_MESH = "composite.ply"  # beside the mesh.json of a layered avatar's meshes
@@ -44,6 +45,7 @@ class Beginning:
     device: torch.device
     template: Template = "body"
     template_mesh: Path | None = None
+    team: Team = ALONE
 
     @property
     def betas(self) -> torch.Tensor:
@@ -67,7 +69,7 @@ class Beginning:
         mesh = self.surface()
         sampled = sample_template(mesh.vertices, mesh.faces, model, self.seed)
         weights = self.volume.sample(torch.from_numpy(sampled.points))
-        views = VideoViews(self.capture, "train", self.device, self.split.train)
+        views = VideoViews(self.capture, "train", self.device, self.split.train, team=self.team)
         return AnimatableStage(
             initial_model(sampled, weights, model, self.seed, self.device),
             Rig.of(self.body, self.betas, model.legs_apart_deg, model.head_joints),

@@ -20,7 +20,6 @@ from avatarpipe.methods.animatable.rig import BODY, Rig
 from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
 from avatarpipe.training.compilation import compiled
-from avatarpipe.training.distributed import Team
 
 _OF_VIEWS = "l1", "perceptual"  # losses that are means over the views of an iteration
 _APART = 1 << 32  # seeds of the views of one iteration

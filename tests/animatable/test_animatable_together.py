@@ -1,0 +1,164 @@
+"""An animatable avatar trained by two processes, started as torchrun starts them: the one that a single process trains."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import animatable_video
+import numpy as np
+import pytest
+import torch
+from animatable_parts import roughened, tiny_model, tiny_rig
+from animatable_video import QUICK
+
+from avatarpipe.avatar import Avatar
+from avatarpipe.capture.capture import Capture
+from avatarpipe.capture.frame_split import frame_split
+from avatarpipe.errors import InputError
+from avatarpipe.gaussians.render import render
+from avatarpipe.methods.animatable.settings import animatable_settings
+from avatarpipe.methods.animatable.stage import AnimatableStage
+from avatarpipe.methods.animatable.views import VideoViews
+from avatarpipe.steps import train_animatable
+from avatarpipe.tables import read_table
+from avatarpipe.training.distributed import Team
+from avatarpipe.training.perceptual import structure
+
+SETTINGS = QUICK | {"cameras_per_step": 2}
+LAUNCHER = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--nproc-per-node",
+    "2",
+    "-m",
+]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory, fake_body, fake_body_file):
+    """Options of the step by name: capture, weights and body."""
+    root = tmp_path_factory.mktemp("video")
+    capture = animatable_video.write_video(root / "capture", fake_body)
+    weights = animatable_video.write_weights(capture, fake_body_file, root / "weights/weights.json")
+    return {"--capture": capture, "--weights": weights, "--body": fake_body_file}
+
+
+def words(video: dict, folder: Path, settings: dict = SETTINGS) -> list[str]:
+    given = video | {
+        "--out": folder / "avatar/avatar.json", "--curves": folder / "curves.parquet", "--device": "cpu", "--seed": 3,
+        "--settings": json.dumps(settings),
+    }  # fmt: skip
+    return [f"{name}={value}" for name, value in given.items()]
+
+
+def together(options: list[str]) -> subprocess.Popen:
+    """The launcher of two processes of the step."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*LAUNCHER, "avatarpipe.steps.train_animatable", *options], env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def killed_after(folder: Path, process: subprocess.Popen) -> None:
+    """kill -9 the launcher, which takes the others with it, once `folder` is there."""
+    deadline = time.monotonic() + 120
+    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+
+
+def test_two_processes_killed_and_started_again_train_what_one_does(video, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    train_animatable.main(words(video, one))
+    killed_after(two / "checkpoints/00000003", together(words(video, two)))
+    assert not (two / "avatar").exists()
+    process = together(words(video, two))
+    said = process.communicate(timeout=200)[0]
+    assert process.returncode == 0, said
+    assert said.count("resumed after iteration") == 1 and said.count("frames to train on") == 1
+    assert sorted(path.name for path in two.glob("[!.]*")) == ["avatar", "curves.parquet"]
+    curves = [read_table(root / "curves.parquet", ["step", "name", "value"]) for root in (one, two)]
+    assert curves[0][["step", "name"]].equals(curves[1][["step", "name"]])
+    assert np.allclose(curves[0]["value"], curves[1]["value"], atol=1e-3)
+    capture, shown = Capture.load(video["--capture"]), []
+    for root in (one, two):
+        cloud = Avatar.load(root / "avatar/avatar.json").pose(capture.poses[0])
+        with torch.no_grad():
+            shown.append(render(cloud, capture.cameras("train")).rgb)
+    assert (shown[0] - shown[1]).abs().mean() < 1e-3
+
+
+@dataclass(frozen=True)
+class Recorded(Team):
+    """One process of a team, which is told nothing of the others: its gradients are its own."""
+
+    def add_up(self, tensors):
+        pass
+
+    def from_the_first(self, tensors):
+        pass
+
+
+@pytest.mark.parametrize("step", [0, 7, 10, 13, 20])
+def test_gradients_of_the_parts_are_those_of_the_whole(video, fake_body, step):
+    """Adam makes as much of rounding as of a slope, so that what counts is compared before it: at each stage of the schedule."""
+    capture = Capture.load(video["--capture"])
+    split = frame_split(capture)
+    found = []
+    for team in (Team(), Recorded(0, 2), Recorded(1, 2)):
+        views = VideoViews(capture, "train", "cpu", split.train, workers=1, team=team)
+        stage = AnimatableStage(
+            roughened(tiny_model(fake_body)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
+        )  # fmt: skip
+        kept = {}
+        stage.descent.step = lambda progress, stage=stage, kept=kept: kept.update(
+            {
+                name: value.grad
+                for name, value in stage.model.parameters.items()
+                if value.grad is not None
+            }
+        )
+        losses = stage.step(step)
+        found.append((kept, losses))
+    (whole, losses), *parts = found
+    assert all(set(kept) == set(whole) for kept, _ in parts)
+    for name, gradient in whole.items():
+        summed = sum(kept[name] for kept, _ in parts)
+        assert torch.allclose(
+            summed, gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max())
+        ), name
+    for name, value in losses.items():
+        assert float(sum(own[name] for _, own in parts)) == pytest.approx(float(value), rel=1e-5), (
+            name
+        )
+
+
+def test_more_processes_than_cameras_are_refused(video, tmp_path):
+    given = {name.strip("-"): value for name, value in video.items()}
+    options = train_animatable.TrainAnimatable(
+        **given, out=tmp_path / "avatar/avatar.json", curves=tmp_path / "curves.parquet"
+    )
+    with pytest.raises(
+        InputError, match=r"2 processes share the cameras of an iteration, .* are 1"
+    ):
+        train_animatable._run(options, Team(0, 2), torch.device("cpu"))
+
+
+def test_a_process_that_is_left_no_view_takes_the_first_as_none(video):
+    capture = Capture.load(video["--capture"])
+    whole, last = (
+        VideoViews(capture, "train", "cpu", workers=1, team=team) for team in (Team(), Team(2, 3))
+    )
+    views, own = whole.batch(0, 2, 7), last.batch(0, 2, 7)
+    assert (views.places, views.part) == ([0, 1], 1.0) and (own.places, own.part) == ([0], 0.0)
+    assert own.frame == views.frame and torch.equal(own.image, views.image[:1])
+    second = VideoViews(capture, "train", "cpu", workers=1, team=Team(1, 2)).batch(0, 2, 7)
+    assert (second.places, second.part) == ([1], 0.5) and torch.equal(second.image, views.image[1:])
