@@ -1,15 +1,18 @@
 """Avatars follow the motions that the configuration names, those of the methods that it names."""
 
 import re
+import shlex
 
 import pandas as pd
 import pytest
+import tyro
 from workflow_project import ROOT, new_project, planned_rules
 
 from avatarpipe.config import resolve_config
 from avatarpipe.errors import InputError
 from avatarpipe.layout import Layout
 from avatarpipe.schemas import read_yaml
+from avatarpipe.steps.drive import Drive
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 MOTIONS = "motions: {walk: procedural:walk, turn: {file: procedural:turn, gender: male}}"
@@ -26,22 +29,25 @@ def test_animatable_subjects_follow_by_themselves_and_layered_ones_where_asked(t
     folder.mkdir()
     project = new_project(folder)
     (folder / "config/subjects.tsv").write_text(SUBJECTS)
-    drive = "{motions: [turn], camera: orbit, height: 80, ply: true, floor: false}"
+    drive = "{motions: [turn], camera: orbit, height: 80, ply: true, floor: false, background: '#203040'}"
     project.edit("config/config.yaml", "\nseed: 0", f"\n{MOTIONS}\ndrive: {drive}\nseed: 0")
     output = project.run("--dry-run", "--printshellcmds", "all", TINAS)
-    jobs = [job for job in re.split(r"\n(?=\[)", output) if "\nrule drive:" in job]
-    assert len(jobs) == 2 and planned_rules(output) > {"drive", "train_animatable", "train_outer"}
-    tina, vic = sorted(jobs, key=lambda job: "subject=vic" in job)
-    for job, flags in (
-        (tina, ("--avatar results/tina/layered/outer/avatar/avatar.json", "--motion results/motions/walk.npz",
-                "--body results/body/SMPLX_FEMALE.npz", "--motion-body results/body/SMPLX_NEUTRAL.npz")),
-        (vic, ("--avatar results/vic/animatable/full/avatar/avatar.json", "--motion results/motions/turn.npz",
-               "--capture results/vic/normalize/capture.json", "--motion-body results/body/SMPLX_MALE.npz")),
-        *((job, ("--camera orbit", "--height 80 ", "--no-floor --no-repair --ply", "--width None", "--expression none"))
-          for job in jobs),
-    ):  # fmt: skip
-        for flag in flags:
-            assert flag in job.replace("=", " "), flag
+    assert planned_rules(output) > {"drive", "train_animatable", "train_outer"}
+    commands = re.findall(r"avatarpipe\.steps\.drive (.*?) 2>&1", output, re.S)
+    options = [tyro.cli(Drive, args=shlex.split(command)) for command in commands]
+    tina, vic = sorted(options, key=lambda each: "vic" in str(each.out))
+    assert str(tina.avatar) == "results/tina/layered/outer/avatar/avatar.json"
+    assert str(tina.motion) == "results/motions/walk.npz"
+    assert str(tina.body) == "results/body/SMPLX_FEMALE.npz"
+    assert str(tina.motion_body) == "results/body/SMPLX_NEUTRAL.npz"
+    assert str(vic.avatar) == "results/vic/animatable/full/avatar/avatar.json"
+    assert str(vic.motion) == "results/motions/turn.npz"
+    assert str(vic.capture) == "results/vic/normalize/capture.json"
+    assert str(vic.motion_body) == "results/body/SMPLX_MALE.npz"
+    for each in (tina, vic):
+        assert (each.camera, each.height, each.width, each.fps) == ("orbit", 80, None, 5)
+        assert (each.floor, each.repair, each.ply) == (False, False, True)
+        assert (each.background, each.expression, each.projection) == ("#203040", "none", "auto")
 
 
 def test_what_follows_what():
