@@ -71,6 +71,16 @@ def require_file(path: str | Path, hint: str) -> Path:
     return path
 
 
+def check_part(name: object, what: str) -> str:
+    """`name` if it can be one part of a path and no more, or an InputError about `what`."""
+    if not isinstance(name, str) or not name.isprintable() or name[:1] in ("", ".") or set(name) & {"/", "\\"}:
+        raise InputError(
+            f"{what} {name!r}: files are called by it, so it may neither be empty, nor begin with a dot, nor hold slashes "
+            "or line breaks. Do not trust what has such a name."
+        )
+    return name
+
+
 def read_json(path: str | Path) -> dict:
     """The JSON document at `path`; InputError where it is missing or broken."""
     path = require_file(path, "A JSON file was expected here; rerun the step that writes it.")

@@ -14,7 +14,7 @@ from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
 from avatarpipe.body.skinning import SurfaceBinding, skinned_motion
 from avatarpipe.errors import InputError
-from avatarpipe.files import atomic_folder, file_sha256, require_file, write_json
+from avatarpipe.files import atomic_folder, check_part, file_sha256, require_file, write_json
 from avatarpipe.gaussians.cloud import GaussianCloud
 
 _CLOUD_TENSORS = ("means", "quats", "scales", "opacities", "colors")
@@ -97,7 +97,7 @@ class SkinnedAvatar(Avatar):
     def _read(cls, folder: Path, manifest: dict, device) -> "SkinnedAvatar":
         body = _read_body(folder, manifest, device)
         layers = {
-            name: _read_layer(folder / entry["file"], entry, device)
+            check_part(name, f"{folder / MANIFEST}: layer"): _read_layer(folder / entry["file"], entry, device)
             for name, entry in manifest["layers"].items()
         }
         captured = BodyParams.load(folder / "captured.npz").to(device)

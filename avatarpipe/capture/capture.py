@@ -13,7 +13,7 @@ from avatarpipe.cameras import Cameras
 from avatarpipe.capture.manifest import MANIFEST_NAME, Manifest
 from avatarpipe.capture.views import Views
 from avatarpipe.errors import InputError
-from avatarpipe.files import require_file
+from avatarpipe.files import check_part, require_file
 from avatarpipe.images import image_size, read_image, read_labels, read_mask
 from avatarpipe.tables import read_table
 
@@ -238,6 +238,8 @@ class Capture:
             )
         if len(set(self.frame_names)) != len(self.frames) or not self.frame_names:
             raise InputError(f"{self.path}: frames need names, each once.")
+        for frame in self.frame_names:
+            check_part(frame, f"{self.path}: frame")
         if self.manifest.cameras is not None:
             self._check_cameras()
         for kind in filter(self.has, _READERS):
@@ -256,6 +258,8 @@ class Capture:
             )
         if table["camera"].duplicated().any():
             raise InputError(f"{self.path}: two cameras share one name.")
+        for camera in table["camera"]:
+            check_part(camera, f"{self.path}: camera")
         _ = self._all_cameras
 
     def _check_images(self, kind: str) -> None:

@@ -7,14 +7,20 @@ import resource
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from avatarpipe.avatar import Avatar
 from avatarpipe.body.model import Body
-from avatarpipe.capture.writing import publishing
+from avatarpipe.body.params import BodyParams
+from avatarpipe.cameras import orbit
+from avatarpipe.capture.capture import Capture
+from avatarpipe.capture.manifest import Manifest
+from avatarpipe.capture.writing import publishing, write_cameras, write_frames
 from avatarpipe.datasets.plain_npz import read_arrays
 from avatarpipe.datasets.smpl_params import read_smpl_params
 from avatarpipe.errors import InputError
@@ -26,6 +32,7 @@ from avatarpipe.motions.read import read_motion
 from avatarpipe.npz import check_size
 from avatarpipe.provenance_files import read_provenance
 from avatarpipe.reruns import chain, check_outputs
+from avatarpipe.skinned_avatar import SkinnedAvatar
 from avatarpipe.steps.convert import Convert, run
 
 AXES = "".join(f"property float {axis}\n" for axis in "xyz")
@@ -286,3 +293,38 @@ def test_a_step_refuses_a_subject_that_is_no_name(name, tmp_path):
     with pytest.raises(InputError, match="subject"):
         run(options)
     assert not list(tmp_path.iterdir())
+
+
+TRAVERSAL = ["../../evil", "/tmp/evil", ".hidden", "", "a/b", "a\\b", "a\nb"]
+
+
+@pytest.mark.parametrize("name", TRAVERSAL)
+@pytest.mark.parametrize("part", ["frame", "camera"])
+def test_a_capture_whose_names_would_leave_its_folder_is_refused(part, name, tmp_path):
+    """Steps write labels, pictures and exports under the names of frames and cameras."""
+
+    def write(frame: str, camera: str) -> None:
+        cameras = replace(orbit([0.0], [0.0], 2.0, 60.0, 8, 8), names=(camera,))
+        entries = write_frames(tmp_path, BodyParams.zeros(), [frame], [0.0]) | write_cameras(
+            tmp_path, {"train": cameras}
+        )
+        Manifest(subject="ann", gender="female", provenance={}, **entries).save(
+            tmp_path / "capture.json"
+        )
+
+    write("000000", "cam 1.left")
+    assert Capture.load(tmp_path).cameras().names == ("cam 1.left",)
+    write(**{"frame": "000000", "camera": "a"} | {part: name})
+    with pytest.raises(InputError, match=f"{part} "):
+        Capture.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", TRAVERSAL)
+def test_an_avatar_whose_layers_would_leave_its_folder_is_refused(fake_body, name, tmp_path):
+    """Exports are called by the layers."""
+    SkinnedAvatar("ann", fake_body, BodyParams.zeros(), {}, {}).save(tmp_path / "avatar")
+    document = read_json(tmp_path / "avatar/avatar.json")
+    document["layers"] = {name: {"file": "inner.safetensors", "kind": "surfel", "count": 1}}
+    (tmp_path / "avatar/avatar.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="layer"):
+        Avatar.load(tmp_path / "avatar")
