@@ -30,7 +30,7 @@ TIMED_JOBS = (
 )  # fmt: skip
 TIMED_ANIMATABLE_JOBS = (
     "convert", "normalize", "render", "align", "weight_volume", "train_animatable-full", "train_animatable-skinned",
-    "evaluate_animatable",
+    "evaluate_animatable", "pictures_animatable",
 )  # fmt: skip
 
 

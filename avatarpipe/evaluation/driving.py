@@ -9,6 +9,7 @@ import torch
 from avatarpipe.avatar import Avatar
 from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
+from avatarpipe.errors import InputError
 from avatarpipe.evaluation.floor import Floor
 from avatarpipe.evaluation.framing import shown_points
 from avatarpipe.evaluation.rendering import View, render_views
@@ -57,8 +58,14 @@ def some_frames(valid: np.ndarray) -> list[int]:
 def bodies_in(
     avatar: Avatar, params: BodyParams, frames: Sequence[int], layers=None, device="cpu"
 ) -> list[np.ndarray]:
-    """The figure in each of `frames` as points (N, 3), as `shown_points` picks them."""
-    return [shown_points([posed(avatar, params[frame], layers, device)]) for frame in frames]
+    """The figure in each of `frames` as points (N, 3), as `shown_points` picks them; InputError where nothing shows."""
+    try:
+        return [shown_points([posed(avatar, params[frame], layers, device)]) for frame in frames]
+    except ValueError as error:
+        what = ", ".join(layers or avatar.layer_names)
+        raise InputError(
+            f"{avatar.subject}: {error} (layers {what}). Train the avatar again."
+        ) from error
 
 
 def lowest(bodies: Sequence[np.ndarray]) -> float:

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from animatable_video import FRAMES, poses, write_video
 from PIL import Image
 
 from avatarpipe.capture.capture import Capture
-from avatarpipe.capture.frame_split import frame_split
+from avatarpipe.capture.frame_split import FrameSplit, frame_split
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.cells import cells
 from avatarpipe.evaluation.metrics import foreground_crop
@@ -137,6 +139,19 @@ def test_all_pictures_then_the_manifest(capture, avatar, tmp_path, monkeypatch):
             with Image.open(out.parent / name) as image:
                 assert min(image.size) > 100 and np.ptp(np.asarray(image)) > 150
     assert set(manifest["provenance"]["inputs"]) == {"avatar_full", "avatar_skinned", "capture"}
+
+
+def test_without_novel_poses_and_held_out_cameras_training_itself_is_shown(capture, avatar):
+    split = FrameSplit(capture.frame_names, ())
+    options = Options(Path(), capture.path, Path("pictures.json"))
+    rows = step._rows({"full": avatar}, capture, split, options, "cpu")
+    assert list(rows) == ["poses that training saw, from cameras that it did not"]
+    unseen = SimpleNamespace(
+        cameras=lambda split=None: capture.cameras()[[0, 1] if split != "test" else []],
+        **{name: getattr(capture, name) for name in ("path", "seen", "mask", "image", "poses", "frame_names")},
+    )  # fmt: skip
+    (line,) = step._rows({"full": avatar}, unseen, split, options, "cpu").values()
+    assert {view.camera for view in line} == {"front", "left"}
 
 
 def test_what_is_no_animatable_avatar_is_refused(capture, tmp_path):

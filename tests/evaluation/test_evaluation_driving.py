@@ -99,6 +99,12 @@ def test_the_floor_is_found_and_the_figure_put_on_it(post, walk):
     assert len(many) == 24 and many[0] == 0 and many[-1] == 999
 
 
+def test_an_avatar_that_cannot_be_seen_is_named(make_avatar, clouds):
+    clouds["outer"].opacities = clouds["outer"].opacities * 0.01
+    with pytest.raises(InputError, match=r"post: nothing to frame.*\(layers outer\)"):
+        bodies_in(make_avatar(clouds), BodyParams.zeros(), [0], ("outer",))
+
+
 def down(height=40, width=60) -> Cameras:
     """A camera three metres over the origin that looks down, a little tilted."""
     w2c = look_at([0.0, 3.0, 0.2], [0.0, 0.0, 0.0])[None]
