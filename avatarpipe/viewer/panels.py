@@ -1,6 +1,8 @@
 """What a user presses and drags: controls that post to the stage and, when told, show what the stage has become."""
 
 import html
+import math
+import time
 from collections.abc import Callable
 
 import viser
@@ -11,6 +13,7 @@ from avatarpipe.viewer.stage import Stage
 Post = Callable[[Callable[[], None]], None]
 _OWN_SHAPE = "This avatar keeps the shape of its subject: it was trained for that one alone."
 _SPEEDS = 0.1, 3.0
+_REST = 0.7  # seconds: longer than a page is behind
 
 
 def on_change(handle, post: Post, action: Callable) -> None:
@@ -34,24 +37,43 @@ class Mirror:
     """Lets controls show the stage. Writes only what has changed there since it last wrote.
 
     A user's change reaches the stage a moment after the control: until then the stage still has the old value, which must
-    not be written back over the new one.
+    not be written back over the new one. And what was written may reach a slow page after its user has changed the
+    control: once a value has rested, it is sent again.
     """
 
     def __init__(self):
         self._shown: dict[tuple, object] = {}
+        self._fresh: dict[tuple, float] = {}
 
     def show(self, handle, value, within: float = 0.0, of: str = "value") -> None:
         """Let property `of` of a control be `value`; a number that it has, give or take `within`, is left alone."""
-        key = id(handle), of
-        if key in self._shown and self._shown[key] == value:
-            return
-        self._shown[key] = value
-        if not within or abs(getattr(handle, of) - value) > within:
-            setattr(handle, of, value)
+        key, now = (id(handle), of), time.monotonic()
+        if key not in self._shown or self._shown[key] != value:
+            self._shown[key], self._fresh[key] = value, now
+            if not _agree(getattr(handle, of), value, within):
+                setattr(handle, of, value)
+        elif of == "value" and self._rested(key, now) and _agree(handle.value, value, within):
+            del self._fresh[key]
+            _send_again(handle)
+
+    def _rested(self, key: tuple, now: float) -> bool:
+        return now > self._fresh.get(key, math.inf) + _REST
 
     def forget(self) -> None:
         """Write everything at the next turn: a user asked for what could not be."""
         self._shown.clear()
+
+
+def _agree(has, value, within: float) -> bool:
+    return abs(has - value) <= within if within else has == value
+
+
+def _send_again(handle) -> None:
+    """viser sends only what differs; of two values in one message the later one counts."""
+    value = handle.value
+    with handle._impl.gui_api._websock_interface.atomic():
+        handle.value = "" if isinstance(value, str) else type(value)(not value)
+        handle.value = value
 
 
 def note(text: str, colour: str = "inherit") -> str:
@@ -124,7 +146,7 @@ class MotionPanel:
     """Which motion, play and pause, where in it, how fast."""
 
     def __init__(self, gui: viser.GuiApi, stage: Stage, post: Post):
-        self.stage = stage
+        self.stage, self.post = stage, post
         self.motion = gui.add_dropdown("Motion", tuple(stage.shelf.names))
         self.play = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY, disabled=True)
         self.frame = gui.add_slider("Frame", 0, 1, 1, 0, disabled=True)
@@ -134,7 +156,7 @@ class MotionPanel:
             "In place", stage.in_place, hint="Keep the pelvis above one spot"
         )
         self.text = gui.add_html("")
-        on_change(self.motion, post, stage.choose_motion)
+        on_change(self.motion, post, self._choose)
         on_press(self.play, post, stage.play_or_pause)
         on_change(self.frame, post, stage.seek)
         on_change(self.speed, post, stage.set_speed)
@@ -153,10 +175,18 @@ class MotionPanel:
         mirror.show(self.play, "Pause" if playback.playing else "Play", of="label")
         icon = viser.Icon.PLAYER_PAUSE if playback.playing else viser.Icon.PLAYER_PLAY
         mirror.show(self.play, icon, of="icon")
-        mirror.show(self.text, note(_where(playback)), of="content")
+        mirror.show(self.text, note(_where(self.stage)), of="content")
+
+    def _choose(self, name: str) -> None:
+        """Say so first, read at the next turn."""
+        self.stage.reading = name
+        self.post(lambda: self.stage.choose_motion(name))
 
 
-def _where(playback) -> str:
+def _where(stage: Stage) -> str:
+    playback = stage.playback
+    if stage.reading:
+        return f"reading {stage.reading} ..."
     if playback.motion is None:
         return "Choose a motion. More of them: --motion FILE."
     motion = playback.motion

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import socket
+import warnings
 from urllib.parse import urlsplit
 
 import viser
@@ -25,6 +26,7 @@ def start_server(host: str, port: int) -> viser.ViserServer:
     """
     _require_free(host, port)
     logging.getLogger("websockets").setLevel(logging.WARNING)  # a line a connection
+    warnings.filterwarnings("ignore", "Queued a .* on a closed connection")  # a window was closed
     with _silence():
         server = viser.ViserServer(host, port, "avatarpipe", verbose=False)
     if port and server.get_port() != port:  # taken since we looked

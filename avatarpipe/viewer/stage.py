@@ -27,6 +27,8 @@ class Stage:
     listed: list[FoundAvatar] = field(default_factory=list)
     playback: Playback = field(default_factory=Playback)
     motion_name: str = NONE
+    reading: str = ""
+    """The motion that is being read, which may take seconds."""
     in_place: bool = True
     part: str = "left arm"
     joint: str = "left_shoulder"
@@ -101,6 +103,7 @@ class Stage:
 
     def choose_motion(self, name: str, now: float | None = None) -> None:
         """Play this one; InputError where it cannot be read."""
+        self.reading = ""
         if name not in self.shelf.names:
             return
         motion = self.shelf.read(name, self.figure.avatar)

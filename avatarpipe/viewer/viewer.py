@@ -95,14 +95,12 @@ class Viewer:
                 logging.error("viewer", exc_info=unforeseen)
 
     def _run_posted(self) -> bool:
-        acted = False
-        while True:
-            try:
-                action = self._posted.get_nowait()
-            except queue.Empty:
-                return acted
-            acted, self.stage.problem = True, ""
-            action()
+        """What was there when the turn began; what comes meanwhile, at the next one."""
+        count = self._posted.qsize()
+        for _ in range(count):
+            self.stage.problem = ""
+            self._posted.get()()
+        return count > 0
 
     def hear(self, news: News) -> None:
         """Take in what the follower found."""
@@ -112,6 +110,8 @@ class Viewer:
             self.stage.status = news.status
         if news.avatar is not None:
             self.stage.put(news.avatar, news.found)
+        elif news.status is not None:
+            self._mirror.forget()  # the list shows the one that was asked for
 
     @torch.no_grad()
     def _pose_figure(self) -> None:

@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 
 from avatarpipe.errors import InputError
 from avatarpipe.steps import view
+from avatarpipe.viewer import panels
 from avatarpipe.viewer.follow import Follower
 from avatarpipe.viewer.motions import MotionShelf
 from avatarpipe.viewer.server import is_loopback, is_own_page, start_server, stop_server, url
@@ -225,13 +226,35 @@ def test_what_a_user_just_changed_is_not_written_over(viewer):
     assert box.value is True
 
 
+def test_a_value_that_rests_is_sent_again(viewer, monkeypatch):
+    """What the program wrote may have reached the page after its user's change: then both would differ for good."""
+    sent, clock = [], [100.0]
+    monkeypatch.setattr(panels.time, "monotonic", lambda: clock[0])
+    frame, mirror = viewer.panels[1].frame, panels.Mirror()
+    queue = viewer.server._websock_server.queue_message
+    monkeypatch.setattr(
+        viewer.server._websock_server, "queue_message", lambda m: (sent.append(m), queue(m))
+    )
+    mirror.show(frame, 7)
+    frame._impl.value = 9  # the user, before the 7 has arrived
+    clock[0] = 101.0
+    mirror.show(frame, 7)  # the stage does not know yet
+    assert [m.updates["value"] for m in sent] == [7] and frame.value == 9
+    for clock[0] in (101.1, 101.3, 102.0, 103.0):
+        mirror.show(frame, 9)
+    assert sent[-1].updates["value"] == 9 and len(sent) == 3 and frame.value == 9
+
+
 def test_what_cannot_be_is_taken_back(viewer, tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"no motion")
     viewer.stage.shelf = MotionShelf((str(tmp_path / "bad.npz"),), tmp_path)
     motion = viewer.panels[1].motion
     motion.options = tuple(viewer.stage.shelf.names)
     motion._impl.value = "bad.npz"
-    viewer.post(lambda: viewer.stage.choose_motion(motion.value))
+    viewer.post(lambda: viewer.panels[1]._choose(motion.value))
     viewer.turn()
+    assert "reading bad.npz" in viewer.panels[1].text.content
+    viewer.turn()
+    assert "reading" not in viewer.panels[1].text.content
     assert "bad.npz" in viewer.stage.problem and "bad.npz" in viewer.status.content
     assert motion.value == "no motion"
