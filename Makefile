@@ -38,7 +38,7 @@ report: $(VENV)/installed  ## write results/report.html from what is there
 	$(SNAKEMAKE) $(ARGS) --report results/report.html
 
 test: lint  ## lint, then the whole test suite in TESTERS=2 processes
-	$(PY) -m pytest --numprocesses $(TESTERS) --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(TESTERS) --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
 	$(PY) -m ruff check .

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from avatarpipe.body.free.builder import build_body, write_body
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import canonical_params
 from avatarpipe.capture.labels import Label
@@ -27,10 +26,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def body_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("body") / "SMPLX_FEMALE.npz"
-    write_body(path, build_body("female"))
-    return path
+def body_file(free_man_file):
+    return free_man_file
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +38,8 @@ def made(body_file, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def woman(body_file):
-    return make_undressed(Body(body_file), "female", 10_001)
+def man(body_file):
+    return make_undressed(Body(body_file), "male", 10_001)
 
 
 def test_everything_lies_beside_the_manifest(made):
@@ -91,35 +88,35 @@ def test_a_missing_body_is_named(body_file, tmp_path):
         )
 
 
-def test_the_canonical_person_is_posed_back_to_where_she_was_made(woman, body_file):
+def test_the_canonical_person_is_posed_back_to_where_he_was_made(man, body_file):
     body = Body(body_file)
-    posed = woman.mesh(body, woman.captured).vertices
-    skin = woman.labels == Label.SKIN
-    surface = body.vertices(woman.captured)[0].double().numpy()
+    posed = man.mesh(body, man.captured).vertices
+    skin = man.labels == Label.SKIN
+    surface = body.vertices(man.captured)[0].double().numpy()
     assert (
         closest_points(posed[skin], surface, body.faces)[3].max() < 0.004
     )  # metres: one is smoother than the other
-    canonical = woman.mesh(body, canonical_params()).vertices
+    canonical = man.mesh(body, canonical_params()).vertices
     assert np.ptp(canonical[:, 0]) > 1.4 * np.ptp(posed[:, 0])  # the arms are out
 
 
-def test_a_seed_makes_one_person_and_trousers_are_worn_or_not(woman, body_file):
-    bare, again = (make_undressed(Body(body_file), "female", 10_001, trousers=False) for _ in range(2))
+def test_a_seed_makes_one_person_and_trousers_are_worn_or_not(man, body_file):
+    bare, again = (make_undressed(Body(body_file), "male", 10_001, trousers=False) for _ in range(2))
     assert torch.equal(bare.canonical, again.canonical) and np.array_equal(bare.colors, again.colors)
     worn = {Label.SKIN, Label.SHOE, Label.HAIR}
     assert {Label(x) for x in np.unique(bare.labels)} == worn
-    assert {Label(x) for x in np.unique(woman.labels)} == worn | {Label.LOWER}
-    assert bare.traits.skin == woman.traits.skin
+    assert {Label(x) for x in np.unique(man.labels)} == worn | {Label.LOWER}
+    assert bare.traits.skin == man.traits.skin
 
 
-def test_an_imagined_shirt_hides_chest_and_arms_but_neither_head_nor_hair(woman):
+def test_an_imagined_shirt_hides_chest_and_arms_but_neither_head_nor_hair(man):
     long, none = (
-        Cover(sleeve, -0.1, 0.0, 0.0).hides(woman.places, woman.labels) for sleeve in (1.9, 0.0)
+        Cover(sleeve, -0.1, 0.0, 0.0).hides(man.places, man.labels) for sleeve in (1.9, 0.0)
     )
-    assert not long[woman.labels == Label.HAIR].any() and not long[woman.places.head].any()
-    chest = ~woman.places.arm & (woman.places.height > 0.4) & (woman.places.height < 0.8)
-    assert long[chest & (woman.labels == Label.SKIN)].all()
-    assert long[woman.places.arm].mean() > none[woman.places.arm].mean() == 0.0
+    assert not long[man.labels == Label.HAIR].any() and not long[man.places.head].any()
+    chest = ~man.places.arm & (man.places.height > 0.4) & (man.places.height < 0.8)
+    assert long[chest & (man.labels == Label.SKIN)].all()
+    assert long[man.places.arm].mean() > none[man.places.arm].mean() == 0.0
     rng = np.random.default_rng(0)
     covers = [sample_cover(rng, trousers=True) for _ in range(20)]
     assert all(cover.leg == 0 for cover in covers) and len({cover.sleeve for cover in covers}) == 20

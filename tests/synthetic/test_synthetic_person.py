@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatarpipe.body.free.builder import build_body, write_body
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
 from avatarpipe.capture.labels import Label
@@ -26,10 +25,8 @@ SEED, GENDER = 1, "male"
 
 
 @pytest.fixture(scope="module")
-def body_file(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("body") / "SMPLX_MALE.npz"
-    write_body(path, build_body(GENDER))
-    return path
+def body_file(free_man_file) -> Path:
+    return free_man_file
 
 
 @pytest.fixture(scope="module")

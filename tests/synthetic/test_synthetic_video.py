@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from avatarpipe.body.free.builder import build_body, write_body
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
@@ -38,10 +37,8 @@ GARMENTS = ("upper", "lower")
 
 
 @pytest.fixture(scope="module")
-def body_file(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("body") / "SMPLX_MALE.npz"
-    write_body(path, build_body(GENDER))
-    return path
+def body_file(free_man_file) -> Path:
+    return free_man_file
 
 
 @pytest.fixture(scope="module")
