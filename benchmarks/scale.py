@@ -1,10 +1,11 @@
-"""How long Snakemake takes to plan the work of many subjects, and to find that nothing is left to do.
+"""How long Snakemake takes to plan the work of many subjects, to find that nothing is left to do, and what it adds to a job.
 
 $ python -m benchmarks.scale --subjects 1000
 
 Copies the workflow to a temporary folder with a table of that many synthetic subjects, and times a dry run. Then every file
-that the workflow would make is put there, empty, and a run that has nothing to do is timed. Nothing is computed. Prints wall
-seconds, processor seconds and peak memory of the whole command.
+that the workflow would make is put there, empty, `--touch` makes Snakemake record all jobs as run, and a run that has nothing
+to do is timed, with all those records to compare. Nothing is computed. Then jobs that do nothing run through the workflow's
+shell prefix, by Snakemake and without it. Prints wall seconds, processor seconds and peak memory of the whole commands.
 """
 
 import os
@@ -24,14 +25,34 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "avatarpipe")
 
 
+EMPTY_RULE = """
+
+rule empty:
+    output:
+        "results/empty/{number}.txt",
+    log:
+        "logs/empty/{number}.log",
+    benchmark:
+        "results/benchmarks/empty/{number}.tsv"
+    resources:
+        mem_mb=100,
+        runtime=1,
+    shell:
+        "touch {output:q} 2>&1 | tee {log:q}"
+"""
+STEP = "import avatarpipe.steps.train_layered"  # the heaviest of what steps load
+
+
 @dataclass
 class Options:
     """What to measure."""
 
     subjects: int = 1000
-    """Rows of the subject table."""
+    """Rows of the subject table; 0 leaves planning out."""
     nothing_to_do: bool = True
-    """Whether the run after everything is done is timed too."""
+    """Whether the run after everything is done is timed too, for which all jobs are recorded first (minutes)."""
+    jobs: int = 100
+    """Jobs that do nothing, to see what each costs; 0 leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +67,69 @@ class Cost:
 
 def main(options: Options) -> None:
     """Measure and print."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        make_project(folder, options.subjects)
-        costs = {"dry run": timed(folder, "--dry-run", "--quiet")}
-        if options.nothing_to_do:
-            put_outputs(folder)
-            costs["nothing to do"] = timed(folder)
-            if "Nothing to be done" not in costs["nothing to do"].output:
-                raise SystemExit(costs["nothing to do"].output[-4000:])
-    table = Table(
-        "command", "s", "processor s", "peak memory, MB", title=f"{options.subjects} subjects"
-    )
+    for count, measure, unit in (
+        (options.subjects, plan_costs, "subjects"),
+        (options.jobs, job_costs, "jobs that do nothing"),
+    ):
+        if count:
+            with TemporaryDirectory() as name:
+                show(measure(Path(name), options), f"{count} {unit}")
+
+
+def show(costs: dict[str, Cost], title: str) -> None:
+    """A table with a row a command."""
+    table = Table("command", "s", "processor s", "peak memory, MB", title=title)
     for what, cost in costs.items():
-        table.add_row(what, f"{cost.wall:.1f}", f"{cost.processor:.1f}", f"{cost.memory:.0f}")
+        table.add_row(what, f"{cost.wall:.3g}", f"{cost.processor:.3g}", f"{cost.memory:.0f}")
     Console().print(table)
+
+
+def plan_costs(folder: Path, options: Options) -> dict[str, Cost]:
+    """What planning takes before anything is made, and after everything is."""
+    make_project(folder, options.subjects)
+    costs = {"dry run": snakemake(folder, "--dry-run", "--quiet")}
+    if options.nothing_to_do:
+        put_outputs(folder)
+        everything = ("--touch", "--forceall", "--quiet", "all", "--scheduler", "greedy")
+        costs["recording every job, none run"] = snakemake(folder, *everything)
+        costs["nothing to do"] = snakemake(folder)
+        if "Nothing to be done" not in costs["nothing to do"].output:
+            raise SystemExit(costs["nothing to do"].output[-4000:])
+    return costs
+
+
+def job_costs(folder: Path, options: Options) -> dict[str, Cost]:
+    """What a job costs beside its work: one after the other by Snakemake, and the same commands in a shell loop."""
+    make_project(folder, 1)
+    with (folder / "Snakefile").open("a") as snakefile:
+        snakefile.write(EMPTY_RULE)
+    targets = [f"results/empty/{number}.txt" for number in range(options.jobs)]
+    planned = snakemake(folder, "--dry-run", "--quiet", "--", *targets)
+    run = snakemake(folder, "--quiet", "--", *targets)
+    helpers = " ".join(
+        f"source {file};" for file in sorted(folder.glob("workflow/*.sh")) if _is_sourced(file)
+    )
+    command = f"set -euo pipefail; {helpers} touch results/empty/x.txt 2>&1 | tee logs/empty/x.log"
+    shell = timed(
+        folder, ["bash", "-c", f"for i in $(seq {options.jobs}); do bash -c '{command}'; done"]
+    )
+    start = timed(folder, [sys.executable, "-c", STEP])
+    return {
+        "a job by Snakemake": per_job(run, options.jobs, less=planned),
+        "the same command in bash": per_job(shell, options.jobs),
+        "Python loads a training step": start,
+    }
+
+
+def _is_sourced(file: Path) -> bool:
+    """Whether every job's shell reads the file first."""
+    return f"WORKFLOW / '{file.name}'" in (ROOT / "workflow/common.smk").read_text()
+
+
+def per_job(cost: Cost, jobs: int, less: Cost | None = None) -> Cost:
+    """The share of one job, after what was spent before the first."""
+    wall, processor = (less.wall, less.processor) if less else (0.0, 0.0)
+    return Cost((cost.wall - wall) / jobs, (cost.processor - processor) / jobs, cost.memory, "")
 
 
 def make_project(folder: Path, subjects: int) -> None:
@@ -76,9 +145,13 @@ def make_project(folder: Path, subjects: int) -> None:
     (folder / "config/subjects.tsv").write_text(table)
 
 
-def timed(folder: Path, *args: str) -> Cost:
-    """One Snakemake command in `folder`; ends the benchmark where it fails."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *args]
+def snakemake(folder: Path, *args: str) -> Cost:
+    """One Snakemake command in `folder`."""
+    return timed(folder, [sys.executable, "-m", "snakemake", "--cores", "1", *args])
+
+
+def timed(folder: Path, command: list[str]) -> Cost:
+    """One command in `folder`; ends the benchmark where it fails."""
     log = folder / "log.txt"
     started = time.monotonic()
     with log.open("w") as stream:
@@ -93,7 +166,7 @@ def timed(folder: Path, *args: str) -> Cost:
 
 def put_outputs(folder: Path) -> None:
     """Every file that the workflow would make, empty, and all of one age."""
-    listed = timed(folder, "--summary").output.splitlines()
+    listed = snakemake(folder, "--summary").output.splitlines()
     start = next(index for index, line in enumerate(listed) if line.startswith("output_file\t"))
     names = {line.partition("\t")[0] for line in listed[start + 1 :] if line.count("\t") > 3}
     now = time.time()
