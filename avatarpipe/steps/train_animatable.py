@@ -96,7 +96,8 @@ def _run(options: TrainAnimatable, team: Team, device) -> None:
     curves.save(options.curves)
     stage.avatar(subject, settings.iterations, made_by).save(options.out.parent)
     checkpoints.clear()
-    shutil.rmtree(folder / "snapshot", ignore_errors=True)
+    for left in (folder / "snapshot", *folder.glob(".snapshot.*")):  # and what a killed run had begun of it
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _stage(

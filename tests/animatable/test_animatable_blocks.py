@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatarpipe.body import weight_blocks, weight_volume
+from avatarpipe.body import harmonic, harmonic_torch, weight_blocks, weight_solve, weight_volume
 from avatarpipe.body.trilinear import in_torch
 from avatarpipe.body.weight_solve import weight_volume as solve
 from avatarpipe.body.weight_volume import Block, WeightVolume
@@ -156,6 +156,24 @@ def random_volume() -> WeightVolume:
     outer = Block(grid(5, 4, 6, 3), np.full(3, 0.2), np.full(3, 0.9), torch.tensor([0, 2, 5]))
     inner = Block(grid(3, 3, 3, 2), np.full(3, 0.4), np.full(3, 0.7), torch.tensor([1, 2]))
     return WeightVolume(grid(4, 4, 4, 6), np.zeros(3), np.ones(3), (outer, inner))
+
+
+def extended_in_torch(field, fixed, tolerance=1e-5, cycles=40, device="cpu"):
+    """What `extend` does on other devices, on this one."""
+    field[~fixed] = 0.0
+    levels = [harmonic._to_torch(level, device) for level in harmonic._levels(fixed)]
+    return harmonic._solve(levels, harmonic_torch, torch.from_numpy(field), tolerance, cycles)
+
+
+def test_torch_makes_the_same_blocks(hand, fine, monkeypatch):
+    for module in (weight_solve, weight_blocks):
+        monkeypatch.setattr(module, "extend", extended_in_torch)
+    monkeypatch.setattr(weight_volume, "trilinear", in_torch)
+    other = solve(*hand, resolution=24).volume
+    assert len(other.blocks) == len(fine.blocks)
+    for one, block in zip(fine.blocks, other.blocks, strict=True):
+        assert np.array_equal(one.low, block.low) and torch.equal(one.joints, block.joints)
+        assert torch.allclose(one.grid, block.grid, atol=2e-4)
 
 
 def test_no_levels_make_no_blocks_and_the_same_grid(hand, fine):

@@ -12,12 +12,17 @@ def test_a_volume_is_planned_from_the_normalised_capture(tmp_path):
         "--dry-run", "--printshellcmds", "results/ann/animatable/weights/weights.npz"
     )
     assert (
-        "--resolution 24" in command and "--padding 1.1" in command and "--interpolant= " in command
+        "--resolution 24" in command
+        and "--levels 0" in command
+        and "--padding 1.1" in command
+        and "--interpolant= " in command
     )
     project.edit(
-        "config/presets/tiny.yaml", "{resolution: 24}", "{resolution: 16, interpolant: my tools/PI}"
+        "config/presets/tiny.yaml",
+        "{resolution: 24, levels: 0}",
+        "{resolution: 16, interpolant: my tools/PI}",
     )
     command = project.run(
         "--dry-run", "--printshellcmds", "results/ann/animatable/weights/weights.npz"
     )
-    assert "--interpolant='my tools/PI' " in command
+    assert "--interpolant='my tools/PI' " in command and "--levels 2" in command
