@@ -1,6 +1,7 @@
 """Where a driven figure stands, from where it is filmed, what is under its feet, and frames that outlive a kill."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from avatarpipe.evaluation.reel import Reel
 from avatarpipe.evaluation.shots import captured_by, filmed, outermost
 from avatarpipe.evaluation.style import PAPER
 from avatarpipe.images import read_image, write_image
+from avatarpipe.steps.drive import Drive, _projecting
 
 FRAMES = 9
 
@@ -103,6 +105,13 @@ def test_an_avatar_that_cannot_be_seen_is_named(make_avatar, clouds):
     clouds["outer"].opacities = clouds["outer"].opacities * 0.01
     with pytest.raises(InputError, match=r"post: nothing to frame.*\(layers outer\)"):
         bodies_in(make_avatar(clouds), BodyParams.zeros(), [0], ("outer",))
+
+
+def test_projection_is_not_switched_on_where_there_is_none(post):
+    options = Drive(Path("post"), Path("walk.npz"), Path("drive.json"))
+    assert _projecting(post, options) is post
+    with pytest.raises(InputError, match="follows poses by skinning alone"):
+        _projecting(post, replace(options, projection="on"))
 
 
 def down(height=40, width=60) -> Cameras:
