@@ -1,35 +1,68 @@
 """Provenance of a whole run: it speaks of every file, tells what no longer matches, and makes the same results again."""
 
 import json
+import logging
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from workflow_project import ROOT
+
+from avatarpipe.__main__ import main
 
 EVALUATED = "results/tina/layered/evaluate"
 
 
-def avatarpipe(project, *args: str) -> subprocess.CompletedProcess:
-    """`avatarpipe ARGS` in the project, by its own copy of the package."""
-    environment = project.environment() | {
-        "PYTHONPATH": str(project.folder),
-        "OMP_NUM_THREADS": "1",
-    }
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit status, what it printed, and what it said."""
+
+    status: int
+    printed: str
+    said: str
+
+
+@pytest.fixture
+def avatarpipe(monkeypatch, capsys, caplog):
+    """(project, *args) -> Done of `avatarpipe ARGS` in the project, in this process."""
+
+    def run(project, *args: str) -> Done:
+        monkeypatch.chdir(project.folder)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        caplog.clear()
+        status = 0
+        with caplog.at_level(logging.INFO):
+            try:
+                main(list(args))
+            except SystemExit as end:
+                status = end.code
+        captured = capsys.readouterr()
+        return Done(status, captured.out, caplog.text + captured.err)
+
+    return run
+
+
+@pytest.fixture
+def checked(avatarpipe):
+    """(project, *args) -> (exit status, document) of `avatarpipe verify results --json`."""
+
+    def run(project, *args: str) -> tuple[int, dict]:
+        done = avatarpipe(project, "verify", "results", "--json", *args)
+        return done.status, json.loads(done.printed)
+
+    return run
+
+
+def elsewhere(project, *args: str) -> str:
+    """What `avatarpipe ARGS` prints by the project's own copy of the package."""
+    environment = project.environment() | {"PYTHONPATH": str(project.folder)}
+    command = [sys.executable, "-m", "avatarpipe", *args]
     return subprocess.run(
-        [sys.executable, "-m", "avatarpipe", *args],
-        cwd=project.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-def checked(project, *args: str) -> tuple[int, dict]:
-    """(exit status, document) of `avatarpipe verify results --json`."""
-    done = avatarpipe(project, "verify", "results", "--json", *args)
-    return done.returncode, json.loads(done.stdout)
+        command, cwd=project.folder, env=environment, capture_output=True, text=True
+    ).stdout
 
 
 def mismatches(document: dict, severities=("broken", "stale")) -> dict[str, list[str]]:
@@ -44,7 +77,7 @@ def mismatches(document: dict, severities=("broken", "stale")) -> dict[str, list
     return found
 
 
-def test_every_file_has_one_provenance_and_all_of_them_hold(finished):
+def test_every_file_has_one_provenance_and_all_of_them_hold(finished, checked):
     status, document = checked(finished)
     assert (status, mismatches(document), document["unrecorded"]) == (0, {}, [])
     steps = [verdict["step"] for verdict in document["verdicts"]]
@@ -101,9 +134,8 @@ def test_what_no_longer_matches_is_told_apart(done):
     document["packages"]["numpy"], document["run"]["device_name"] = "0.1", "an abacus"
     path.write_text(json.dumps(document))
 
-    status, document = checked(done)
+    document = json.loads(elsewhere(done, "verify", "results", "--json"))
     found = mismatches(document)
-    assert status == 1
     assert found["results/tina/render"] == [
         line
         for line in found["results/tina/render"]
@@ -123,15 +155,34 @@ def test_what_no_longer_matches_is_told_apart(done):
     assert not any("the code" in line for line in found["results/tina/layered/single/avatar"])
     assert "results/tina/convert" not in found and "results/tina/normalize" not in found
     assert "results/tina/notes.txt" in document["unrecorded"]
-    elsewhere = mismatches(document, ("elsewhere",))["results/tina/normalize"]
-    assert elsewhere[0].startswith("numpy 0.1, here ") and elsewhere[1].startswith(
+    moved = mismatches(document, ("elsewhere",))["results/tina/normalize"]
+    assert moved[0].startswith("numpy 0.1, here ") and moved[1].startswith(
         "made on an abacus, here "
     )
-    shown = avatarpipe(done, "verify", "results").stdout
-    assert "tina/render" in shown and "broken" in shown and "11 of 16 steps hold" not in shown
 
 
-def test_hashes_are_kept_and_not_trusted_too_far(done, tmp_path):
+def test_a_person_reads_what_no_longer_matches(done, avatarpipe):
+    (done.folder / "results/tina/layered/single/curves.parquet").unlink()
+    (done.folder / "results/tina/notes.txt").write_text("mine")
+    shown = avatarpipe(done, "verify", "results")
+    lines = shown.printed.splitlines()
+    assert shown.status == 1
+    assert any(
+        line.split()[:3] == ["tina/layered/single/avatar", "train-layered", "broken"]
+        for line in lines
+    )
+    assert any(
+        line.startswith("1 files have no provenance, such as results/tina/notes.txt")
+        for line in lines
+    )
+    assert re.fullmatch(r"(\d+) of (\d+) steps hold", lines[-1]).groups() == ("14", "16")
+    part = avatarpipe(done, "verify", "results/tina/render")
+    assert part.status == 0 and part.printed.splitlines()[-1] == "1 of 1 steps hold"
+    nothing = avatarpipe(done, "verify", "results/tina/synthesize/truth")
+    assert nothing.status == 2 and "no provenance.json in there" in nothing.said
+
+
+def test_hashes_are_kept_and_not_trusted_too_far(done, checked, tmp_path):
     kept = ("--hashes", str(tmp_path / "hashes.json"))
     assert checked(done, *kept)[0] == 0
     assert len(json.loads((tmp_path / "hashes.json").read_text())) > 50
@@ -141,7 +192,7 @@ def test_hashes_are_kept_and_not_trusted_too_far(done, tmp_path):
     assert status == 1 and set(mismatches(document)) == {EVALUATED, "results/tables"}
 
 
-def test_a_step_runs_again_from_its_provenance_to_the_same_bytes(finished, tmp_path):
+def test_a_step_runs_again_from_its_provenance_to_the_same_bytes(finished, avatarpipe, tmp_path):
     again = tmp_path / "again"
     done = avatarpipe(
         finished,
@@ -152,22 +203,23 @@ def test_a_step_runs_again_from_its_provenance_to_the_same_bytes(finished, tmp_p
         "--since",
         "evaluate",
     )
-    assert done.returncode == 0, done.stderr
-    assert "2 of 2 outputs are the same bytes" in done.stderr and "equal" in done.stdout
+    assert done.status == 0, done.said
+    assert "2 of 2 outputs are the same bytes" in done.said and "equal" in done.printed
     assert (again / EVALUATED / "metrics.parquet").read_bytes() == (
         finished.folder / EVALUATED / "metrics.parquet"
     ).read_bytes()
     assert not (again / EVALUATED / "metrics.parquet").is_symlink()
-    assert (again / "results/tina/layered/outer/avatar/avatar.json").is_symlink()
+    assert (again / "results/tina/layered/outer/avatar").is_symlink()
     refused = avatarpipe(finished, "rerun", f"{EVALUATED}/provenance.json", "--into", str(again))
-    assert refused.returncode == 2 and "is not empty" in refused.stderr
+    assert refused.status == 2 and "is not empty" in refused.said
 
 
-def test_a_whole_chain_is_planned_from_the_start(finished, tmp_path):
+def test_a_whole_chain_is_planned_from_the_start(finished, avatarpipe, tmp_path):
     done = avatarpipe(
         finished, "rerun", f"{EVALUATED}/provenance.json", "--into", str(tmp_path / "x"), "--plan"
     )
-    steps = [line.split()[0] for line in done.stderr.splitlines()]
+    (planned,) = [line for line in done.said.split("rerun.py:") if "evaluate  " in line]
+    steps = [line.split()[0] for line in planned.partition(" ")[2].splitlines()]
     assert steps == [
         "body", "synthesize", "convert", "normalize", "render", "segment", "train-layered", "extract-mesh", "train-layered",
         "train-layered", "extract-mesh", "evaluate",
@@ -175,26 +227,25 @@ def test_a_whole_chain_is_planned_from_the_start(finished, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_what_cannot_be_made_again_is_refused_before_anything_runs(done, tmp_path):
+def test_what_cannot_be_made_again_is_refused_before_anything_runs(done, avatarpipe, tmp_path):
     into = ("--into", str(tmp_path / "x"))
     unknown = avatarpipe(
         done, "rerun", f"{EVALUATED}/provenance.json", *into, "--since", "levitate"
     )
-    assert unknown.returncode == 2 and "--since levitate: not among the steps" in unknown.stderr
+    assert unknown.status == 2 and "--since levitate: not among the steps" in unknown.said
     path = done.folder / "results/tina/synthesize/provenance.json"
     document = json.loads(path.read_text())
     document["inputs"]["body"] = {"path": "../../../README.txt", "sha256": "0" * 64}
     path.write_text(json.dumps(document))
     gone = avatarpipe(done, "rerun", f"{EVALUATED}/provenance.json", *into)
     assert (
-        gone.returncode == 2
-        and "README.txt: synthesize was given this file, and it is gone" in gone.stderr
+        gone.status == 2
+        and "README.txt: synthesize was given this file, and it is gone" in gone.said
     )
     (done.folder / "README.txt").write_text("x")
     changed = avatarpipe(done, "rerun", f"{EVALUATED}/provenance.json", *into)
     assert (
-        changed.returncode == 2
-        and "README.txt: has changed since synthesize read it" in changed.stderr
+        changed.status == 2 and "README.txt: has changed since synthesize read it" in changed.said
     )
     assert not (tmp_path / "x").exists()
 
@@ -203,9 +254,9 @@ def test_what_cannot_be_made_again_is_refused_before_anything_runs(done, tmp_pat
     ("change", "tolerance", "status"),
     [(0.0, "0", 0), (1e-6, "0", 1), (1e-6, "1e-3", 0), (1.0, "1e-3", 1)],
 )
-def test_metrics_of_two_runs_are_compared(finished, tmp_path, change, tolerance, status):
-    import pandas as pd
-
+def test_metrics_of_two_runs_are_compared(
+    finished, avatarpipe, tmp_path, change, tolerance, status
+):
     name = "tina/layered/evaluate/metrics.parquet"
     other = tmp_path / "other" / name
     other.parent.mkdir(parents=True)
@@ -221,13 +272,6 @@ def test_metrics_of_two_runs_are_compared(finished, tmp_path, change, tolerance,
         "--tolerance",
         tolerance,
     )
-    assert done.returncode == status, done.stderr
+    assert done.status == status, done.said
     if change:
-        assert f"{table.loc[3, 'metric']} by {change:.3g}" in done.stdout
-
-
-def test_the_package_is_the_one_under_test(finished):
-    """The copy in the project is what all of this ran."""
-    assert (finished.folder / "avatarpipe/verification.py").read_text() == (
-        ROOT / "avatarpipe/verification.py"
-    ).read_text()
+        assert f"{table.loc[3, 'metric']} by {change:.3g}" in done.printed
