@@ -80,7 +80,7 @@ def unquoted(body: str) -> list[str]:
     for field in FIELD.findall(command):
         name, _, form = field.partition(":")
         match = re.fullmatch(r"params\.(\w+)(?:\[(\w+)\])?", name)
-        if form == "q" or name == "threads":
+        if form == "q" or name in ("threads", "resources.gpu"):  # numbers
             continue
         if match is None or (
             known[match[1]] not in WORDS and not harmless(known[match[1]], match[2])
@@ -92,6 +92,27 @@ def unquoted(body: str) -> list[str]:
 @pytest.mark.parametrize(("name", "body"), rules(), ids=[name for name, _ in rules()])
 def test_everything_that_can_hold_a_text_is_quoted(name, body):
     assert unquoted(body) == []
+
+
+WORDS_MADE_HERE = {
+    "layout.template_kind()",
+    "layout.synthetic_seeds()",
+    "layout.drive_switches()",
+    "alignment_tolerance()",
+}
+
+
+@pytest.mark.parametrize(("name", "body"), rules(), ids=[name for name, _ in rules()])
+def test_texts_of_the_configuration_are_given_verbatim(name, body):
+    """A text that stands for a param by itself is searched for wildcards; one that a function returns is not."""
+    for param, expression in params(body).items():
+        if expression.startswith("config["):
+            schema = part(CONFIG, re.findall(r"\['(\w+)'\]", expression))
+            assert is_harmless(schema) or schema["type"] == "object", (
+                f"{param}={expression}: use verbatim(...)"
+            )
+        elif expression.startswith("layout."):
+            assert expression in WORDS_MADE_HERE, f"{param}={expression}: use verbatim(...)"
 
 
 EXAMPLE = '''rule x:

@@ -56,6 +56,7 @@ def hostile_config(project) -> dict:
         },
         "motions": {"walk": hostile_folder(project, "motions", "walk.npz") + "/walk.npz"},
         "export": {"frames": TEXT},
+        "drive": {"motions": ["walk"], "camera": f"capture:{TEXT}", "background": TEXT},
         "animatable": {
             "weights": {"interpolant": TEXT}, "novel_frames": TEXT,
             "template": hostile_folder(project, "meshes", "template.ply") + "/template.ply",
