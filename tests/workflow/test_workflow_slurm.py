@@ -77,7 +77,7 @@ def jobs_of(comment: str) -> list[dict]:
                 "limit": "TimeLimit",
             }
             job = {key: field(text.stdout, name) for key, name in names.items()}
-            job["gpus"] = gpu_numbers(field(text.stdout, "GRES"))
+            job["number"] = str(number)
             job["time"] = [
                 datetime.fromisoformat(field(text.stdout, name))
                 for name in ("StartTime", "EndTime")
@@ -86,10 +86,13 @@ def jobs_of(comment: str) -> list[dict]:
     return found
 
 
-def gpu_numbers(gres: str) -> set[int]:
-    """The devices in `gpu:2(IDX:0-1)`."""
-    first, _, last = gres.partition("IDX:")[2].rstrip(")").partition("-")
-    return set(range(int(first), int(last or first) + 1)) if first else set()
+def devices(project) -> dict[str, set[str]]:
+    """What CUDA_VISIBLE_DEVICES was in the jobs, by the number of the job."""
+    lines = (project.folder / "devices.txt").read_text().splitlines()
+    return {
+        number: set(seen.split(",")) - {""}
+        for number, _, seen in (line.partition(" ") for line in lines)
+    }
 
 
 def apart(jobs: list[dict]) -> bool:
@@ -108,6 +111,11 @@ def run(slurm, tmp_path_factory):
     profile = "workflow/profiles/slurm/config.v9+.yaml"
     project.edit(profile, "body: {mem_mb: 4000 * attempt", "body: {mem_mb: 500 * attempt")
     project.edit(profile, "extract_mesh: {", "extract_mesh: {gpu: 2, ")
+    project.edit(
+        "workflow/job.sh",
+        "trap",
+        'echo "$SLURM_JOB_ID ${CUDA_VISIBLE_DEVICES:-}" >> devices.txt\ntrap',
+    )
     meshes = [f"results/{name}/layered/single/mesh/mesh.json" for name in SUBJECTS]
     output = project.run(
         *meshes, "--workflow-profile", "workflow/profiles/slurm", *SOON, timeout=1500
@@ -127,16 +135,17 @@ def test_a_job_killed_for_its_memory_is_tried_again_with_more(run):
 
 
 def test_two_gpu_jobs_run_side_by_side_on_a_device_each(run):
-    jobs = jobs_of("rule_train_single")
-    assert sorted(job["gpus"] for job in jobs) == [{0}, {1}] and not apart(jobs)
+    jobs, seen = jobs_of("rule_train_single"), devices(run[0])
+    assert [job["state"] for job in jobs] == ["COMPLETED"] * 2 and not apart(jobs)
+    assert {frozenset(seen[job["number"]]) for job in jobs} == {frozenset("0"), frozenset("1")}
     assert {(job["partition"], job["memory"], job["limit"]) for job in jobs} == {
         ("gpu", "8000M", "04:00:00")
     }
 
 
 def test_jobs_that_need_both_devices_take_turns(run):
-    jobs = jobs_of("rule_extract_mesh")
-    assert [job["gpus"] for job in jobs] == [{0, 1}] * 2 and apart(jobs)
+    jobs, seen = jobs_of("rule_extract_mesh"), devices(run[0])
+    assert [seen[job["number"]] for job in jobs] == [{"0", "1"}] * 2 and apart(jobs)
 
 
 def test_small_jobs_travel_together(run):
