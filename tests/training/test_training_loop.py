@@ -1,8 +1,13 @@
 """The loop and its checkpoints: interrupted anywhere, the result is the same; damaged files are passed over."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+from avatarpipe.errors import InputError
 from avatarpipe.tables import read_table
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
@@ -59,14 +64,14 @@ def test_a_resumed_run_does_not_repeat_what_was_done(tmp_path):
     assert taken == list(range(12, 25))
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     killed(tmp_path, 13)
     newest = sorted(tmp_path.glob("0*"))[-1] / "state.safetensors"
     content = bytearray(newest.read_bytes())
     content[-1] ^= 0xFF
     newest.write_bytes(content)
     step, _ = Checkpoints(tmp_path, {"settings": "a"}).newest()
-    assert step == 8
+    assert step == 8 and f"{newest.parent}: damaged, passed over" in caplog.text
     straight, resumed = Walk(), Walk()
     run(tmp_path / "straight", straight), run(tmp_path, resumed)
     assert torch.equal(straight.value, resumed.value)
@@ -83,3 +88,31 @@ def test_only_two_checkpoints_stay_and_clear_removes_them(tmp_path):
     assert read_table(tmp_path / "curves.parquet")["step"].max() == 24
     Checkpoints(tmp_path, {}).clear()
     assert not tmp_path.exists()
+
+
+HOLDER = """
+import sys, torch
+from avatarpipe.training.checkpoint import Checkpoints
+checkpoints = Checkpoints(sys.argv[1], {"settings": "a"})
+checkpoints.save(4, {"value": torch.zeros(3)})
+print("saved", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_folder_of_a_training_that_runs_is_left_alone(tmp_path):
+    (tmp_path / ".00000004.left-by-a-kill").mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path], cwd=Path(__file__).parents[2], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout.readline() == "saved\n"
+        assert not (tmp_path / ".00000004.left-by-a-kill").exists()
+        for attempt in (lambda c: c.newest(), lambda c: c.save(8, {"value": torch.ones(3)})):
+            with pytest.raises(InputError, match=rf"another process is training here \(process {holder.pid} on "):
+                attempt(Checkpoints(tmp_path, {"settings": "a"}))
+        holder.kill()
+        holder.wait()
+        step, tensors = Checkpoints(tmp_path, {"settings": "a"}).newest()
+    assert step == 4 and torch.equal(tensors["value"], torch.zeros(3))
