@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from avatarpipe.avatar import Avatar
 from avatarpipe.cameras import look_at
 from avatarpipe.gaussians.cloud import GaussianCloud
+from avatarpipe.viewer.figure import Figure
 from avatarpipe.viewer.pictures import Pace, Rate, Viewpoint, picture, viewpoint
 from avatarpipe.viewer.renderers import Stillness
 from avatarpipe.viewer.splats import UNIT, packed, thinned
@@ -153,3 +155,19 @@ def test_rates_and_stillness():
     still = Stillness()
     assert not still.moving("a", 5.0)  # what is first seen
     assert still.moving("b", 6.0) and still.moving("b", 6.2) and not still.moving("b", 6.4)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.parametrize("subject", ["ada/layered/outer", "zoe/animatable/full"])
+def test_figures_on_cuda_look_as_on_the_cpu(results, subject):
+    images, buffers = [], []
+    for device in ("cpu", "cuda"):
+        figure = Figure(Avatar.load(results / subject / "avatar", device), torch.device(device))
+        figure.turn("left_elbow", [0.0, -0.5, 0.0])
+        images.append(picture(figure.cloud(), view(240, 160), WHITE).astype(int))
+        buffers.append(unpacked(packed(thinned(figure.cloud(), 200))))
+        figure.show_canonical()
+        figure.cloud()
+    assert np.abs(images[0] - images[1]).mean() < 0.5
+    assert np.abs(buffers[0][0] - buffers[1][0]).max() < 1e-4
