@@ -19,6 +19,8 @@ from avatarpipe.files import atomic_folder, file_sha256, read_json, write_json
 
 log = logging.getLogger(__name__)
 
+_LOCK = ".lock"
+
 
 class Checkpoints:
     """The two newest checkpoints of one training, in `folder`.
@@ -52,8 +54,8 @@ class Checkpoints:
 
     def newest(self, device="cpu") -> tuple[int, dict[str, torch.Tensor]] | None:
         """(step, tensors) of the newest whole checkpoint of this identity, or None. A damaged one is passed over, and said to be."""
-        if self._claim is None and self.folder.is_dir():
-            self._claimed().close()
+        if self._claim is None:
+            self._refuse_company()
         for folder in reversed(self._saved()):
             try:
                 found = self._read(folder, device)
@@ -75,11 +77,24 @@ class Checkpoints:
         return int(manifest["step"]), load_file(state, device=str(device))
 
     def _claimed(self) -> TextIO:
-        """The folder's lock, which goes with the file and with this process; InputError where another process has it."""
+        """The folder's lock, held as long as the file is open; InputError where another process has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        stream = (self.folder / ".lock").open("a+")
+        stream = (self.folder / _LOCK).open("a+")
+        self._take(stream, fcntl.LOCK_EX)
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
+        return stream
+
+    def _refuse_company(self) -> None:
+        """InputError where another process has the folder's lock; processes that only look do not disturb each other."""
+        if (self.folder / _LOCK).is_file():
+            with (self.folder / _LOCK).open() as stream:
+                self._take(stream, fcntl.LOCK_SH)
+
+    def _take(self, stream: TextIO, kind: int) -> None:
         try:
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(stream, kind | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             stream.seek(0)
             owner = stream.read().strip() or "unknown"
@@ -88,12 +103,12 @@ class Checkpoints:
                 f"{self.folder}: another process is training here ({owner}), perhaps left over from a run that was "
                 "killed. Let it come to its end or end it, then run again."
             ) from error
-        except OSError:  # a file system without locks
-            return stream
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        stream.flush()
-        return stream
+        except OSError as error:
+            log.warning(
+                "%s: a file system without locks (%s); start no second training there",
+                self.folder,
+                error,
+            )
 
     def _drop_drafts(self) -> None:
         """Remove what a killed process had begun to write."""

@@ -33,7 +33,7 @@ if "LOSE_THE_GPU" in os.environ:
         steps = 0
         def step(self, *args, **kwargs):
             Adam.steps += 1
-            if Adam.steps > 60:
+            if Adam.steps > 25:
                 raise torch.AcceleratorError("CUDA error: unspecified launch failure\\nCompile with")
             return super().step(*args, **kwargs)
     torch.optim.Adam = Adam
@@ -45,7 +45,7 @@ def test_a_training_survives_a_lost_gpu_a_killed_snakemake_and_what_that_leaves_
 ):
     """Three faults of one training; each time the next run says what to do, or goes on from the last checkpoint."""
     (tmp_path / "long.yaml").write_text(
-        "layered: {outer: {iterations: 150, checkpoint_every: 10}}\n"
+        "layered: {outer: {iterations: 80, checkpoint_every: 10}}\n"
     )
     args = ("--configfile", str(tmp_path / "long.yaml"), "--rerun-incomplete")
     target = f"{OUTER}/avatar/avatar.json"
