@@ -1,10 +1,16 @@
 """How large an npz would become: a few megabytes of strangers' zip can unpack to more than there is memory."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from avatarpipe.errors import InputError
 
+# What numpy and zipfile raise on files that are no npz, are damaged, encrypted or compressed in unheard-of ways.
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, TypeError, AttributeError, KeyError,
+    NotImplementedError, RuntimeError, MemoryError, SyntaxError,
+)  # fmt: skip
 LIMIT = 4 << 30
 """Bytes of all arrays together; the largest body model and the longest motion are a tenth of it."""
 

@@ -8,6 +8,7 @@ import torch
 
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file, require_file
+from avatarpipe.npz import BROKEN, check_size
 
 SIZES = {
     "betas": 10, "expression": 10, "global_orient": 3, "body_pose": 63, "left_hand_pose": 45,
@@ -75,8 +76,12 @@ class BodyParams:
     def load(path: str | Path) -> "BodyParams":
         """Read what `save` wrote. Raises InputError on a missing name, a wrong width or NaN."""
         path = require_file(path, "Body parameters (npz) were expected here; rerun the step that writes them.")
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        try:
+            check_size(path)
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except BROKEN as error:
+            raise InputError(f"{path}: truncated, or not an npz of plain arrays ({error}). Rerun the step.") from error
         return BodyParams.from_arrays(arrays, path)
 
     @staticmethod

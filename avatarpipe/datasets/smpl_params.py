@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from avatarpipe.body.params import SIZES, BodyParams
-from avatarpipe.datasets.plain_npz import BROKEN
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file, require_file
-from avatarpipe.npz import check_size
+from avatarpipe.npz import BROKEN, check_size
 
 NAME = "smpl_params.npz"
 FACES = ("full", "neutral")

@@ -141,7 +141,7 @@ def write_npz(path: Path, entries: dict[str, bytes], zeros: int = 0) -> Path:
     return path
 
 
-READERS = [read_arrays, read_smpl_params, Body, read_motion]
+READERS = [read_arrays, read_smpl_params, Body, read_motion, BodyParams.load]
 
 
 @pytest.mark.parametrize("read", READERS)
