@@ -3,10 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
 
 from avatarpipe.datasets.choices import of_source
 from avatarpipe.datasets.inputs import raw_inputs
@@ -44,16 +41,11 @@ class Layout:
     """A resolved configuration and its subject table, asked by subject name; InputError where a file is missing."""
 
     config: dict
-    subjects: pd.DataFrame
-
-    @cached_property
-    def _rows(self) -> dict[str, dict[str, str]]:
-        """The table as a dict: a lookup in it takes a hundredth of the time, and a thousand subjects make many."""
-        return self.subjects.to_dict("index")
+    subjects: dict[str, dict[str, str]]  # rows by subject, cells by column
 
     def cell(self, subject: str, column: str) -> str:
         """The subject's value in a column of the subject table."""
-        row = self._rows.get(subject)
+        row = self.subjects.get(subject)
         if row is None:
             raise InputError(f"{subject}: no such subject in {self.config['subjects']}.")
         return row[column]
@@ -185,25 +177,27 @@ class Layout:
 
     def free_genders(self) -> Sequence[str]:
         """The genders of which the free body is built, as its files are called."""
-        return self.subjects["gender"].str.upper().unique() if self.config["bodies"] == "free" else []
+        genders = dict.fromkeys(row["gender"].upper() for row in self.subjects.values())
+        return list(genders) if self.config["bodies"] == "free" else []
 
     def made_here(self) -> list[str]:
         """{subject}/{step} of the subjects that are made here."""
-        table = self.subjects[self.subjects["dataset"].isin(SYNTHESIZED_BY)]
-        return [f"{subject}/{SYNTHESIZED_BY[dataset]}" for subject, dataset in table["dataset"].items()]
+        return [f"{subject}/{step}" for subject in self.subjects if (step := self.made_by(subject))]
 
     def synthetic_seeds(self) -> list[str]:
         """The seeds of the subjects that are made here: a prior that is tried on them must not have met them."""
-        made = self.subjects[self.subjects["dataset"].isin(SYNTHESIZED_BY)]
-        return sorted(set(made["source"]))
+        return sorted({self.cell(subject, "source") for subject in self.subjects if self.made_by(subject)})
 
     def layered(self) -> list[str]:
         """The subjects that the layered method trains on."""
-        return list(self.subjects.index[self.subjects["methods"] == "layered"])
+        return self._of_method("layered")
 
     def animatable(self) -> list[str]:
         """The subjects that the animatable method trains on."""
-        return list(self.subjects.index[self.subjects["methods"] == "animatable"])
+        return self._of_method("animatable")
+
+    def _of_method(self, method: str) -> list[str]:
+        return [subject for subject, row in self.subjects.items() if row["methods"] == method]
 
     def avatar(self, wildcards) -> str:
         """The avatar that a method leaves of a subject; of the wildcards subject and method."""
@@ -272,7 +266,4 @@ class Layout:
 
     def untrained_captures(self) -> list[str]:
         """The captures of subjects that no method trains on."""
-        return [
-            self.image_capture(subject)
-            for subject in self.subjects.index[self.subjects["methods"] == "none"]
-        ]
+        return [self.image_capture(subject) for subject in self._of_method("none")]

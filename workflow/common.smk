@@ -143,6 +143,6 @@ def final_outputs():
         *expand("results/{subject}/animatable/pictures/pictures.json", subject=layout.animatable()),
         *layout.untrained_captures(),
         *layout.driven(),
-        *expand("results/{subject}/align/alignment.json", subject=subjects.index),
+        *expand("results/{subject}/align/alignment.json", subject=subjects),
         *expand("results/motions/{motion}.json", motion=config["motions"]),
     ]

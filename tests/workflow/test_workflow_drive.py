@@ -3,7 +3,6 @@
 import re
 import shlex
 
-import pandas as pd
 import pytest
 import tyro
 from workflow_project import ROOT, new_project, planned_rules
@@ -51,9 +50,7 @@ def test_animatable_subjects_follow_by_themselves_and_layered_ones_where_asked(t
 
 
 def test_what_follows_what():
-    rows = pd.DataFrame(
-        {"subject": ["tina", "vic"], "methods": ["layered", "animatable"]}
-    ).set_index("subject")
+    rows = {"tina": {"methods": "layered"}, "vic": {"methods": "animatable"}}
     config = {"drive": {"motions": ["a", "b"], "methods": ["layered", "animatable"]}}
     assert Layout(config, rows).driven() == [
         f"results/{subject}/drive/{motion}/drive.json"

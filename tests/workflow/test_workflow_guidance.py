@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from avatarpipe.config import resolve_config
@@ -25,7 +24,7 @@ def no_cache(monkeypatch, tmp_path):
 
 def layout(**layered) -> Layout:
     given = {"preset": "tiny", "layered": layered}
-    return Layout(resolve_config(given, ROOT / "config/presets", SCHEMA), pd.DataFrame())
+    return Layout(resolve_config(given, ROOT / "config/presets", SCHEMA), {})
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def folders(tmp_path) -> dict[str, str]:
 @pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "config/presets").glob("*.yaml")))
 def test_no_preset_asks_for_a_model(preset):
     config = resolve_config({"preset": preset}, ROOT / "config/presets", SCHEMA)
-    plain = Layout(config, pd.DataFrame())
+    plain = Layout(config, {})
     for stage in ("single", "inner", "outer"):
         assert not plain.is_guided(stage) and plain.guidance_weights(stage) == []
         assert "guidance" not in json.loads(plain.stage_settings(stage))

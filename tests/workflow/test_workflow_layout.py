@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from avatarpipe.config import resolve_config
@@ -48,9 +47,8 @@ def layout(dataset: str, source: str, frames: str = "0", methods: str = "layered
     row = {
         "subject": "dora", "dataset": dataset, "source": source, "gender": "male", "frames": frames, "methods": methods,
     }  # fmt: skip
-    table = pd.DataFrame([row], dtype=str).set_index("subject", drop=False)
     given = {"preset": "tiny", "subjects": "subjects.tsv"} | config
-    return Layout(resolve_config(given, ROOT / "config/presets", SCHEMAS["config"]), table)
+    return Layout(resolve_config(given, ROOT / "config/presets", SCHEMAS["config"]), {"dora": row})
 
 
 def touch(dataset: str, *names: str) -> list[Path]:

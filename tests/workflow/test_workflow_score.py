@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import tiny_scorers
 from PIL import Image
@@ -26,12 +25,10 @@ FILES = {
 
 
 def layout(**scoring) -> Layout:
-    table = pd.DataFrame(
-        {"gender": ["female", "male", "neutral"], "methods": ["layered", "layered", "none"]},
-        index=list("abc"),
-    )
+    rows = (("a", "female", "layered"), ("b", "male", "layered"), ("c", "neutral", "none"))
+    table = {name: {"gender": gender, "methods": methods, "dataset": "synthetic"} for name, gender, methods in rows}
     config = resolve_config({"preset": "tiny", "scoring": scoring}, ROOT / "config/presets", SCHEMA)
-    return Layout(config, table.assign(dataset="synthetic"))
+    return Layout(config, table)
 
 
 def write_networks(root: Path) -> list[Path]:

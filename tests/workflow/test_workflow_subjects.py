@@ -20,9 +20,10 @@ def table(tmp_path: Path, *rows: str) -> Path:
 
 def test_the_default_table_holds():
     subjects = read_subjects(ROOT / "config/subjects.tsv", SCHEMA)
-    assert set(subjects["dataset"]) == {"synthetic", "synthetic-video"}  # nothing to download
-    assert set(subjects["methods"]) == {"layered", "animatable"}
-    assert list(subjects.columns)[:3] == ["subject", "dataset", "source"]
+    assert {row["dataset"] for row in subjects.values()} == {"synthetic", "synthetic-video"}  # nothing to download
+    assert {row["methods"] for row in subjects.values()} == {"layered", "animatable"}
+    for subject, row in subjects.items():
+        assert list(row)[:3] == ["subject", "dataset", "source"] and row["subject"] == subject
 
 
 def test_absent_columns_and_empty_cells_get_their_defaults(tmp_path):
@@ -30,9 +31,9 @@ def test_absent_columns_and_empty_cells_get_their_defaults(tmp_path):
         table(tmp_path, "subject dataset source gender frames", "a synthetic 7 male 0", "b synthetic 8 male"),
         SCHEMA,
     )
-    assert subjects.at["b", "frames"] == "0"
-    assert subjects.at["b", "methods"] == "layered"
-    assert subjects.at["b", "prompt"] == ""
+    assert subjects["b"]["frames"] == "0"
+    assert subjects["b"]["methods"] == "layered"
+    assert subjects["b"]["prompt"] == ""
 
 
 @pytest.mark.parametrize(
@@ -51,20 +52,20 @@ def test_absent_columns_and_empty_cells_get_their_defaults(tmp_path):
 )
 def test_rows_of_every_kind_hold(tmp_path, row):
     subjects = read_subjects(table(tmp_path, "subject dataset source gender frames", row), SCHEMA)
-    assert subjects.at["a", "source"] == row.split()[2]
+    assert subjects["a"]["source"] == row.split()[2]
 
 
 def test_a_video_may_become_an_animatable_avatar(tmp_path):
     row = "vic synthetic-video 7 male all animatable"
     subjects = read_subjects(table(tmp_path, "subject dataset source gender frames methods", row), SCHEMA)
-    assert subjects.at["vic", "methods"] == "animatable"
+    assert subjects["vic"]["methods"] == "animatable"
 
 
 def test_cells_stay_text_and_comments_are_skipped(tmp_path):
     subjects = read_subjects(
         table(tmp_path, "#a_comment", "subject dataset source gender", "", "007 synthetic 007 male"), SCHEMA
     )
-    assert subjects.at["007", "source"] == "007"
+    assert subjects["007"]["source"] == "007"
 
 
 @pytest.mark.parametrize(
