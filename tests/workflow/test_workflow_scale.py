@@ -1,8 +1,13 @@
 """Many subjects: what planning one more costs, plans in parts, and the benchmark that measures both."""
 
+import inspect
+import subprocess
+import sys
+
 import pytest
 from workflow_project import new_project
 
+from avatarpipe.planning import of_wildcards
 from benchmarks import scale
 
 JOBS_A_SUBJECT = 14
@@ -28,6 +33,27 @@ def test_a_batch_plans_a_part_of_the_subjects_only(tmp_path):
     first = project.run("--dry-run", "--batch", "all=1/3")
     assert "logs/pictures/ann.log" in first
     assert "cleo.log" not in first and "logs/collect.log" not in first
+
+
+def test_input_functions_carry_their_signature():
+    """Snakemake passes what a function names: with the wrong signature it would get more than it takes."""
+    function = of_wildcards(lambda wildcards: wildcards["subject"])
+    assert list(inspect.signature(function).parameters) == ["wildcards"]
+    assert "__signature__" in vars(function) and function({"subject": "ann"}) == "ann"
+
+
+def test_nothing_is_looked_through_when_python_ends():
+    """An object in a ring is only found by the search for garbage, which would call its `__del__`."""
+    code = (
+        "from avatarpipe.planning import keep_every_object\n"
+        "class Ring:\n    def __init__(self): self.me = self\n    def __del__(self): print('found')\n"
+        "keep_every_object() if {} else None\nRing()"
+    )
+    for kept in (True, False):
+        run = subprocess.run(
+            [sys.executable, "-c", code.format(kept)], capture_output=True, text=True, check=True
+        )
+        assert ("found" in run.stdout) != kept
 
 
 @pytest.mark.slow

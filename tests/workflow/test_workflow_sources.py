@@ -1,5 +1,6 @@
 """Which source files a step depends on, and the version of code that a manifest records."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,30 @@ def test_a_stamp_lists_what_is_loaded_and_is_written_only_where_that_changed(tmp
     stamp.write_text(stamp.read_text().replace("a", "b"))
     code_stamp("avatarpipe.steps.convert", tmp_path)
     assert dict(reversed(line.split("  ")) for line in stamp.read_text().splitlines()) == lines
+
+
+def parsed_files(folder: Path) -> list[str]:
+    """The files that a new process parses to write a stamp."""
+    code = (
+        "import ast, sys; from avatarpipe.sources import code_stamp; parse = ast.parse\n"
+        "ast.parse = lambda text, file: print(file) or parse(text, file)\n"
+        "code_stamp('avatarpipe.steps.convert', sys.argv[1])"
+    )
+    run = subprocess.run([sys.executable, "-c", code, folder], check=True, capture_output=True, text=True)
+    return [str(Path(file).relative_to(ROOT)) for file in run.stdout.split()]
+
+
+def test_only_files_that_changed_are_parsed_again(tmp_path):
+    stamp, record = tmp_path / "avatarpipe.steps.convert.sha256", tmp_path / "imports.json"
+    assert sorted(parsed_files(tmp_path)) == sources("avatarpipe.steps.convert")
+    first = stamp.read_text()
+    assert parsed_files(tmp_path) == [] and stamp.read_text() == first
+    found = json.loads(record.read_text())
+    found["avatarpipe.files"] = ["hash of an older text", ["avatarpipe.nowhere"]]
+    record.write_text(json.dumps(found))
+    assert parsed_files(tmp_path) == ["avatarpipe/files.py"] and stamp.read_text() == first
+    record.write_text("{ broken")
+    assert len(parsed_files(tmp_path)) > 10 and stamp.read_text() == first
 
 
 def test_an_unknown_module_is_named():
