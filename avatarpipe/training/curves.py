@@ -1,11 +1,15 @@
 """Training curves: one tidy row a value (step, name, value), kept through a resume."""
 
+import logging
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from avatarpipe.errors import InputError
 from avatarpipe.tables import read_table, write_table
+
+log = logging.getLogger(__name__)
 
 
 class Curves:
@@ -41,9 +45,13 @@ class Curves:
 
     @staticmethod
     def resumed(path: str | Path, step: int) -> "Curves":
-        """The curves at `path` up to iteration `step`; empty where there are none."""
+        """The curves at `path` up to iteration `step`; empty where there are none, or, said so, where the file is damaged."""
         curves = Curves()
         if Path(path).is_file():
-            table = read_table(path, ["step", "name", "value"])
+            try:
+                table = read_table(path, ["step", "name", "value"])
+            except InputError as error:
+                log.warning("%s; the curves begin anew, the training does not", error)
+                return curves
             curves._rows = list(table[table["step"] <= step].itertuples(index=False, name=None))
         return curves

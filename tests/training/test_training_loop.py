@@ -77,6 +77,16 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     assert torch.equal(straight.value, resumed.value)
 
 
+def test_damaged_curves_begin_anew_and_the_training_goes_on(tmp_path, caplog):
+    killed(tmp_path, 13)
+    (tmp_path / "curves.parquet").write_bytes(b"PAR1 and no more")
+    straight, resumed = Walk(), Walk()
+    run(tmp_path / "straight", straight)
+    curves = run(tmp_path, resumed)
+    assert torch.equal(straight.value, resumed.value) and "the curves begin anew" in caplog.text
+    assert curves.table()["step"].tolist() == [15, 18, 21, 24, 25]
+
+
 def test_other_settings_never_resume(tmp_path):
     killed(tmp_path, 13)
     assert Checkpoints(tmp_path, {"settings": "b"}).newest() is None
