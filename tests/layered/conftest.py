@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import fake_subject
 import pytest
 import torch
-from layered_runs import QUICK
+from layered_runs import QUICK, run_stage
 
 from avatarpipe.capture.capture import Capture
 from avatarpipe.methods.layered.settings import stage_settings
 from avatarpipe.methods.layered.stages import StageInputs
-from avatarpipe.steps import convert, normalize, render, segment
+from avatarpipe.steps import convert, extract_mesh, normalize, render, segment
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +36,19 @@ def quick_inputs(dressed, fake_body) -> StageInputs:
     return StageInputs(
         Capture.load(dressed.capture), fake_body, "upper", stage_settings(QUICK), 3, torch.device("cpu")
     )
+
+
+@pytest.fixture(scope="session")
+def trained(dressed, tmp_path_factory):
+    """The folder of a subject whose three stages and coarse meshes are done. Read only."""
+    root = tmp_path_factory.mktemp("layered")
+    for stage in ("single", "inner", "outer"):
+        run_stage(dressed, root, stage)
+        if stage != "inner":
+            extract_mesh.run(
+                extract_mesh.ExtractMesh(
+                    root / stage / "avatar" / "avatar.json", dressed.capture,
+                    root / stage / "mesh" / "mesh.json", voxel=0.02, size=96,
+                )
+            )  # fmt: skip
+    return root

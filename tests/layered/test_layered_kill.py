@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from layered_runs import QUICK, arguments, run_stage
+from layered_runs import QUICK, arguments
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.body.model import Body
@@ -20,7 +20,7 @@ from avatarpipe.gaussians.render import render
 from avatarpipe.methods.layered import surfel_stage
 from avatarpipe.methods.layered.settings import stage_settings
 from avatarpipe.methods.layered.stages import StageInputs, single_stage, stage_avatar
-from avatarpipe.steps import extract_mesh, train_layered
+from avatarpipe.steps import train_layered
 from avatarpipe.tables import read_table
 from avatarpipe.training.densify import densify
 
@@ -37,22 +37,7 @@ CUDA_TOLERANCE_DB = (
 
 
 @pytest.fixture(scope="module")
-def before(dressed, tmp_path_factory):
-    """The folder of a subject whose first two stages and coarse meshes are done: what the stages start from."""
-    root = tmp_path_factory.mktemp("before")
-    run_stage(dressed, root, "single")
-    extract_mesh.run(
-        extract_mesh.ExtractMesh(
-            root / "single" / "avatar" / "avatar.json", dressed.capture,
-            root / "single" / "mesh" / "mesh.json", voxel=0.02, size=96,
-        )
-    )  # fmt: skip
-    run_stage(dressed, root, "inner")
-    return root
-
-
-@pytest.fixture(scope="module")
-def unbroken(dressed, before, tmp_path_factory):
+def unbroken(dressed, trained, tmp_path_factory):
     """The folder in which each stage was trained without a break, and with changes of density that a resume could lose."""
     root = tmp_path_factory.mktemp("unbroken")
     for stage in STAGES:
@@ -61,7 +46,7 @@ def unbroken(dressed, before, tmp_path_factory):
             patch.setattr(
                 surfel_stage, "densify", lambda *given, to=changed: to.append(densify(*given))
             )
-            train_layered.main(words(dressed, before, root, stage))
+            train_layered.main(words(dressed, trained, root, stage))
         assert sum(sum(counts.values()) for counts in changed) > 0, (
             f"{stage}: its density never changed"
         )
@@ -118,10 +103,10 @@ def assert_same_result(ours: Path, theirs: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(len(STAGES)), ids=STAGES)
 def test_killed_at_any_moment_a_stage_leaves_what_it_would_have(
-    seed, before, unbroken, dressed, tmp_path, capfd
+    seed, trained, unbroken, dressed, tmp_path, capfd
 ):
     stage, rng = STAGES[seed], random.Random(seed)
-    options, folder = words(dressed, before, tmp_path, stage), tmp_path / stage
+    options, folder = words(dressed, trained, tmp_path, stage), tmp_path / stage
     train_and_kill(options, folder / "checkpoints", rng)
     assert not (folder / "avatar").exists() and not (folder / "curves.parquet").exists()
     left = sorted((folder / "checkpoints").glob("[0-9]*"))
