@@ -72,11 +72,14 @@ def without_motions(project: Project) -> None:
 
 
 def new_project(folder: Path, *subjects: str, preset: str = "tiny") -> Project:
-    """A copy of the workflow with the given rows (subject, dataset, source, gender) and preset."""
+    """A copy of the workflow with the given rows (subject, dataset, source, gender) and preset.
+
+    What Python and numba have compiled comes along: files keep their times, so jobs need not compile it again.
+    """
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part)
         else:
             shutil.copy2(source, folder / part)
     rows = [row.split() for row in ("subject dataset source gender", *subjects)]
