@@ -18,7 +18,7 @@ SUBJECT = $$($(FIRST) {print $$1}' config/subjects.tsv)
 VIDEO = $$(awk -F'\t' '!/^\#/ && $$6 == "animatable" {print $$1; exit}' config/subjects.tsv)
 GENDER = $$($(FIRST) {print toupper($$4)}' config/subjects.tsv)
 
-.PHONY: help demo run report test lint benchmark clean distclean
+.PHONY: help demo run report test lint benchmark graph clean distclean
 
 help:  ## what there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ benchmark: run  ## time the renderer, mesh rendering, and the stages on the firs
 	$(PY) -m benchmarks.conversion
 	$(PY) -m benchmarks.stages --preset $(or $(PRESET),demo) \
 	  --capture results/$(SUBJECT)/segment/capture.json --body results/body/SMPLX_$(GENDER).npz
+
+graph: $(VENV)/installed  ## draw the rules that the subjects need into README.md
+	$(PY) workflow/rule_graph.py
 
 clean:  ## remove everything computed; the environment stays
 	rm -rf results logs .snakemake

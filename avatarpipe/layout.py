@@ -57,7 +57,7 @@ class Layout:
             return f"results/body/{name}"
         return require_file(
             Path(self.config["bodies"], name),
-            "`bodies` in config.yaml names its folder; resources/README.md says how to get it.",
+            "`bodies` in config.yaml names its folder; docs/licensed.md says how to get it.",
         )
 
     def other_bodies(self, subject: str) -> list[Path]:
@@ -129,7 +129,7 @@ class Layout:
         if self.cell(subject, "dataset") not in LABELLED:
             raise InputError(
                 f"{subject}: {self.cell(subject, 'dataset')} has no labels to train layers by. Set "
-                "`segmentation.provider` in config.yaml to sapiens (resources/README.md says how to get its "
+                "`segmentation.provider` in config.yaml to sapiens (docs/licensed.md says how to get its "
                 "checkpoint), or write `none` as the subject's methods."
             )
         return self.image_capture(subject)
@@ -138,7 +138,7 @@ class Layout:
         """The segmentation network that the configuration names."""
         return require_file(
             self.config["segmentation"]["checkpoint"],
-            "`segmentation.checkpoint` in config.yaml names it; resources/README.md says how to get it.",
+            "`segmentation.checkpoint` in config.yaml names it; docs/licensed.md says how to get it.",
         )
 
     def stage_settings(self, stage: str) -> str:

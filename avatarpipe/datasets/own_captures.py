@@ -197,7 +197,7 @@ def _files(cameras: Sequence[_Camera], folder: Folder) -> Files:
     if any(images) and not any(masks):
         raise InputError(
             f"{folder.path}: no image has a mask: neither in {folder.masks}/ under the image's name, nor named by "
-            f"{folder.calibration.name}, nor as alpha channel of a PNG. docs/data.md says how to make masks."
+            f"{folder.calibration.name}, nor as alpha channel of a PNG. docs/own-data.md says how to make masks."
         )
     return Files(images, masks)
 

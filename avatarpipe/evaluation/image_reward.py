@@ -58,7 +58,7 @@ class ImageReward(nn.Module):
             reason = " ".join(str(error).split())[:300]
             raise InputError(
                 f"{path}: not the checkpoint of ImageReward that {files['med_config.json']} describes ({reason}). "
-                "Fetch both again; resources/README.md says how."
+                "Fetch both again; docs/licensed.md says how."
             ) from error
         self.tokenizer = _tokenizer(files["vocab.txt"])
         self.size = vision_config.image_size

@@ -57,7 +57,7 @@ class ConfiguredMotions:
             return f"results/body/{body}"
         return require_file(
             Path(self.config["bodies"], body),
-            "`bodies` in config.yaml names its folder; resources/README.md says how to get it.",
+            "`bodies` in config.yaml names its folder; docs/licensed.md says how to get it.",
         )
 
     def shape(self) -> str:

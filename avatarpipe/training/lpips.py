@@ -41,7 +41,7 @@ class Lpips(nn.Module):
         super().__init__()
         if missing := missing_weights(folder, net):
             raise InputError(
-                f"{missing[0]}: no such file. LPIPS needs it; see resources/README.md."
+                f"{missing[0]}: no such file. LPIPS needs it; see docs/licensed.md."
             )
         self.net = net
         self.features, self.taps = _vgg16() if net == "vgg" else _alexnet()

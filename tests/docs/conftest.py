@@ -12,6 +12,7 @@ SUBJECTS = (
     "ada synthetic 1 female 0 layered",
     "bob synthetic 2 male 0 layered",
     "vic synthetic-video 7 male all animatable",
+    "ann nerfstudio ann neutral all none",
 )
 MOTIONS = """
 motions:
@@ -25,7 +26,7 @@ drive:
 
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory):
-    """The workflow as the pages take it to be: ada, bob and vic, with the motions that pages name."""
+    """The workflow as the pages take it to be: ada, bob, vic and ann, with the motions that pages name."""
     from workflow_project import new_project
 
     project = new_project(tmp_path_factory.mktemp("reader"), preset="demo")
@@ -33,4 +34,8 @@ def reader(tmp_path_factory):
     (project.folder / "config/subjects.tsv").write_text(rows)
     with (project.folder / "config/config.yaml").open("a") as file:
         file.write(MOTIONS)
+    capture = project.folder / "resources/nerfstudio/ann"
+    capture.mkdir(parents=True)
+    for name in ("transforms.json", "smpl_params.npz"):
+        (capture / name).touch()  # planning asks whether they are there, and reads neither
     return project

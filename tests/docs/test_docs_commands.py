@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -130,7 +131,7 @@ def test_snakemake_reads_the_options_and_what_they_name_exists(command):
 def results(command: Command) -> list[str]:
     """The files and folders in results/ that a step is given to read, which rules must make."""
     words, found = command.words, []
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if (
             option.startswith("--")
             and value.startswith("results/")
