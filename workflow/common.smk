@@ -137,7 +137,9 @@ def final_outputs():
     """What a whole run leaves: each subject's pictures, layers and alignment, and the tables over all subjects."""
     layered = layout.layered()
     return [
-        *expand("results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []),
+        *expand(
+            "results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []
+        ),
         *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
         *expand("results/{subject}/layered/export/export.json", subject=layered),
         *expand("results/{subject}/animatable/pictures/pictures.json", subject=layout.animatable()),
