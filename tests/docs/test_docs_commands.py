@@ -87,6 +87,7 @@ def test_every_command_is_tried_or_in_the_list_and_the_list_holds_nothing_else()
     }
     assert not left, f"say how to try {left}, or why it cannot be tried"
     assert {beginning(command) for command in ALL} - {None} == set(NOT_TRIED)
+    assert {command.text for command in ALL} >= PROSE
     assert len(ALL) > 80 and len(tried(*STEPS)) > 20 and len(tried(*SNAKEMAKE)) > 15
 
 

@@ -78,6 +78,40 @@ def test_every_page_and_picture_is_linked():
     }
 
 
+PATH = re.compile(r"`((?:avatarpipe|benchmarks|config|envs|rules|tests|workflow)/[\w./+-]*)`")
+DOTTED = re.compile(r"`(avatarpipe(?:\.\w+)+)`")
+MADE_UP = ("NAME", "part03")  # parts of paths that stand for something else
+
+
+def gone(text: str) -> list[str]:
+    """The files and the dotted names of the package that a page speaks of and that are not there."""
+    paths = [path for path in PATH.findall(text) if not any(word in path for word in MADE_UP)]
+    names = [name for name in DOTTED.findall(text) if not any(word in name for word in MADE_UP)]
+    return [path for path in paths if not (ROOT / path).exists()] + [
+        name for name in names if not is_there(name)
+    ]
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        module, _, attribute = name.rpartition(".")
+        return "." in name and hasattr(importlib.import_module(module), attribute)
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_and_modules_that_pages_speak_of_exist(page):
+    assert gone(page.read_text()) == []
+
+
+def test_names_that_are_gone_would_be_found():
+    text = "`avatarpipe/layuot.py` `avatarpipe.avatar.Avatar` `avatarpipe.avatar.Avatra` `rules/`"
+    assert gone(text) == ["avatarpipe/layuot.py", "avatarpipe.avatar.Avatra"]
+
+
 def kind(text: str) -> str:
     """What an indented block is, commands left out: rows, python, paths, yaml or nothing."""
     joined = re.sub(r"\\\n\s*", " ", text)
