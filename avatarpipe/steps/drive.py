@@ -26,19 +26,17 @@ from avatarpipe.capture.writing import publishing
 from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.driving import Take, bodies_in, lowest, raised, some_frames
+from avatarpipe.evaluation.films import save_films
 from avatarpipe.evaluation.floor import Floor
-from avatarpipe.evaluation.page import save_video_page
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.reel import Reel
 from avatarpipe.evaluation.shots import Shot, captured_by, filmed, repeated
-from avatarpipe.evaluation.style import PAPER, save_figure
+from avatarpipe.evaluation.style import PAPER
 from avatarpipe.evaluation.threads import in_threads
-from avatarpipe.evaluation.tiles import picture_grid
 from avatarpipe.export.layers import ellipsoids, with_sh
-from avatarpipe.export.video import previewed, save_video
 from avatarpipe.files import write_json
 from avatarpipe.gaussians.ply import save_ply
-from avatarpipe.images import read_image, write_image
+from avatarpipe.images import write_image
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.methods.animatable.projection import Projecting
 from avatarpipe.methods.animatable.rig import BODY
@@ -50,7 +48,6 @@ from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
 
 _OF_CAPTURE = "capture:"
-_STRIP = 8
 _SH_DEGREE = 3  # what viewers of standard files expect
 
 
@@ -118,7 +115,7 @@ def run(options: Drive) -> None:
         missing = reel.missing()
         _draw(avatar, take, missing, reel, options, device)
         table = _write_tables(draft, take, motion, avatar)
-        _write_films(draft, reel, motion, avatar.subject, options)
+        save_films(reel, motion, f"{avatar.subject} follows {options.motion.stem}")
         manifest = _manifest(avatar, motion, take, options)
         manifest |= placed | _projection(avatar, table, options) | {"provenance": document}
         write_json(draft / options.out.name, manifest)
@@ -254,18 +251,6 @@ def _write_tables(draft: Path, take: Take, motion: Motion, avatar: Avatar) -> pd
     table = pd.DataFrame(rows)
     write_table(table, draft / "frames.parquet")
     return table
-
-
-def _write_films(draft: Path, reel: Reel, motion: Motion, subject: str, options: Drive) -> None:
-    """video.mp4, drive.html that plays it, and strip.png."""
-    title = f"{subject} follows {options.motion.stem}"
-    save_video(reel.images(), draft / "video.mp4", motion.fps)
-    with previewed(draft / "video.mp4", reel.images(), motion.fps) as small:
-        save_video_page(small, draft / "drive.html", title)
-    chosen = np.unique(np.linspace(0, reel.count - 1, min(_STRIP, reel.count)).round().astype(int))
-    captions = [f"{motion.times[frame]:.2f} s" for frame in chosen]
-    images = {"": [read_image(reel.picture(frame)) for frame in chosen]}
-    save_figure(picture_grid(images, captions, title), draft / "strip.png")
 
 
 def _projection(avatar: Avatar, table: pd.DataFrame, options: Drive) -> dict:

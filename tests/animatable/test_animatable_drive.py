@@ -120,7 +120,7 @@ def test_a_run_that_was_stopped_goes_on_and_another_begins_anew(
     def falling_over(reel, *_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(drive, "_write_films", falling_over)
+    monkeypatch.setattr(drive, "save_films", falling_over)
     with pytest.raises(KeyboardInterrupt):
         run(options(folder, tmp_path))
     (draft,) = tmp_path.iterdir()
@@ -131,7 +131,7 @@ def test_a_run_that_was_stopped_goes_on_and_another_begins_anew(
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "frames").iterdir()}
     assert times.items() < after.items() and len(after) == FRAMES
     assert not draft.exists() and (tmp_path / "drive.json").is_file()
-    monkeypatch.setattr(drive, "_write_films", falling_over)
+    monkeypatch.setattr(drive, "save_films", falling_over)
     third = {"auto": read_image(tmp_path / "frames" / "000003.png")}
     for projection in ("on", "off"):
         with pytest.raises(KeyboardInterrupt):

@@ -3,9 +3,6 @@
 import json
 import random
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import animatable_video
@@ -14,6 +11,7 @@ import pytest
 import torch
 from animatable_parts import BETAS
 from animatable_video import FRAMES, QUICK
+from killing import train_and_kill
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
@@ -184,7 +182,7 @@ def test_a_clothed_template_is_started_on_and_one_in_another_pose_is_refused(
 def test_killed_at_any_moment_it_leaves_what_it_would_have(video, trained, tmp_path, capfd):
     rng, folder = random.Random(5), tmp_path / "full"
     options = words(video, folder, variant="full")
-    train_and_kill(options, folder / "checkpoints", rng)
+    train_and_kill("avatarpipe.steps.train_animatable", options, folder / "checkpoints", EVERY, ITERATIONS, rng)
     assert not (folder / "avatar").exists() and not (folder / "curves.parquet").exists()
     shown = Avatar.load(folder / "snapshot/avatar.json")
     assert shown.subject == "zoe" and shown.bases and shown.provenance["iteration"] > 0
@@ -202,27 +200,6 @@ def test_killed_at_any_moment_it_leaves_what_it_would_have(video, trained, tmp_p
     train_animatable.main(options)
     assert f"resumed after iteration {int(left[-2].name)}" in capfd.readouterr().err
     assert_same_result(folder, trained / "full")
-
-
-def train_and_kill(options: list[str], checkpoints: Path, rng: random.Random) -> None:
-    """Start the step as a process of its own and kill -9 it somewhere after its third checkpoint and before its end."""
-    command = [sys.executable, "-m", "avatarpipe.steps.train_animatable", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    count = rng.randint(3, ITERATIONS // EVERY - 3)
-    began = wait_for(checkpoints / f"{EVERY:08d}", process)
-    pace = (wait_for(checkpoints / f"{EVERY * count:08d}", process) - began) / (count - 1)
-    time.sleep(rng.uniform(0.0, 1.5) * pace)
-    process.kill()
-    said = process.communicate()[1].decode()
-    assert process.returncode == -9, said
-
-
-def wait_for(folder: Path, process: subprocess.Popen, seconds: float = 120) -> float:
-    """The time at which `folder` is there; that at which waiting makes no more sense where the process has ended."""
-    deadline = time.monotonic() + seconds
-    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return time.monotonic()
 
 
 def assert_same_tensors(ours: Path, theirs: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 from animatable_parts import roughened, tiny_model, tiny_rig
 from animatable_video import QUICK
+from killing import wait_for
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
@@ -68,9 +68,7 @@ def together(options: list[str]) -> subprocess.Popen:
 
 def killed_after(folder: Path, process: subprocess.Popen) -> None:
     """kill -9 the launcher, which takes the others with it, once `folder` is there."""
-    deadline = time.monotonic() + 120
-    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(folder, process)
     process.kill()
     process.communicate()
 

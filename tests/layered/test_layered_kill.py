@@ -3,14 +3,12 @@
 import json
 import random
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from killing import train_and_kill
 from layered_runs import QUICK, arguments
 
 from avatarpipe.avatar import Avatar
@@ -65,27 +63,6 @@ def words(dressed, before: Path, root: Path, stage: str) -> list[str]:
     return [word for pair in pairs.items() for word in pair]
 
 
-def train_and_kill(options: list[str], checkpoints: Path, rng: random.Random) -> None:
-    """Start the step as a process of its own and kill -9 it, up to one and a half checkpoints after one of them."""
-    command = [sys.executable, "-m", "avatarpipe.steps.train_layered", *options]
-    count = rng.randint(2, ITERATIONS // EVERY - 4)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    began = wait_for(checkpoints / f"{EVERY:08d}", process)
-    pace = (wait_for(checkpoints / f"{EVERY * count:08d}", process) - began) / (count - 1)
-    time.sleep(rng.uniform(0.0, 1.5) * pace)
-    process.kill()
-    said = process.communicate()[1].decode()
-    assert process.returncode == -9, said
-
-
-def wait_for(folder: Path, process: subprocess.Popen, seconds: float = 120) -> float:
-    """The time at which `folder` is there; that at which waiting makes no more sense where the process has ended."""
-    deadline = time.monotonic() + seconds
-    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return time.monotonic()
-
-
 def assert_same_result(ours: Path, theirs: Path) -> None:
     """Every tensor file of the avatars, byte for byte, and every value of the curves."""
     names = sorted(path.name for path in (theirs / "avatar").glob("*.safetensors"))
@@ -107,7 +84,7 @@ def test_killed_at_any_moment_a_stage_leaves_what_it_would_have(
 ):
     stage, rng = STAGES[seed], random.Random(seed)
     options, folder = words(dressed, trained, tmp_path, stage), tmp_path / stage
-    train_and_kill(options, folder / "checkpoints", rng)
+    train_and_kill("avatarpipe.steps.train_layered", options, folder / "checkpoints", EVERY, ITERATIONS, rng)
     assert not (folder / "avatar").exists() and not (folder / "curves.parquet").exists()
     left = sorted((folder / "checkpoints").glob("[0-9]*"))
     shutil.copytree(folder / "checkpoints", tmp_path / "as_killed")

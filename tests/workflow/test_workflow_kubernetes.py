@@ -91,7 +91,7 @@ def test_a_pod_that_ran_out_of_memory_is_tried_again_with_more(clustered):
     for job, memory in ((first, "8000M"), (second, "16000M")):
         pod = job["spec"]["template"]["spec"]
         assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "avatarpipe"
-        assert pod["containers"][0]["volumeMounts"][0]["mountPath"] == "/work"
+        assert pod["containers"][0]["volumeMounts"][0]["mountPath"] == "/project"
         assert pod["containers"][0]["resources"] == {
             "requests": {"cpu": "16", "memory": memory, "nvidia.com/gpu": "2"},
             "limits": {"memory": memory, "nvidia.com/gpu": "2"},

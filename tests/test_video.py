@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from avatarpipe.export import video
-from avatarpipe.export.video import previewed, save_video
+from avatarpipe import video
+from avatarpipe.video import previewed, save_video
 
 
 def moving_bar(count=12, height=63, width=41) -> list[np.ndarray]:
