@@ -23,7 +23,7 @@ GENDER = $$($(FIRST) {print toupper($$4)}' config/subjects.tsv)
 help:  ## what there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: run report  ## install, train the subjects of config/subjects.tsv, write the report (15 minutes on 2 cores)
+demo: run report  ## install, train the subjects of config/subjects.tsv, write the report (14 minutes on 2 cores)
 	@s="results/$(SUBJECT)/layered"; printf '%s\n' "" "Done. Where to look:" \
 	  "  report        results/report.html" \
 	  "  layers        $$s/export/inner.ply, $$s/export/outer.ply" \
