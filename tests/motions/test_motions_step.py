@@ -50,12 +50,10 @@ def test_a_motion_its_pictures_and_last_its_manifest(amass, fake_body, fake_body
     assert set(manifest["provenance"]["inputs"]) == {"body", "motion"}
     for name in manifest["pictures"]:
         assert Image.open(out.parent / name).size[0] > 300
-    assert sorted(path.suffix for path in out.parent.iterdir()) == [
-        ".json",
-        ".npz",
-        ".png",
-        ".webp",
-    ]
+    stem = out.stem
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        f"{stem}.json", f"{stem}.npz", f"{stem}.png", f"{stem}.provenance.json", f"{stem}.webp",
+    ]  # fmt: skip
 
 
 def test_the_mean_shape_and_no_pictures(amass, fake_body_file, tmp_path):

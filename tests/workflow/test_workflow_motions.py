@@ -17,7 +17,7 @@ def test_a_motion_made_here_needs_a_body_and_nothing_else(project):
     with_motions(project, "{walk: procedural:walk}")
     output = project.run("--dry-run", "--printshellcmds", "results/motions/walk.json")
     assert planned_rules(output) == {"body", "convert_motion"}
-    assert "--motion procedural:walk" in output and "--shape mean" in output
+    assert "--motion=procedural:walk" in output and "--shape mean" in output
 
 
 def test_how_a_file_is_read_reaches_the_command(project):
