@@ -26,6 +26,7 @@ from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.frame_split import FrameSplit, frame_split
 from avatarpipe.config import merge
 from avatarpipe.devices import chosen_device
+from avatarpipe.evaluation.metrics import psnr
 from avatarpipe.files import write_json
 from avatarpipe.gaussians.render import render
 from avatarpipe.images import write_image
@@ -223,8 +224,7 @@ class HeldOut:
             for frame, images in zip(frames, self.images[name], strict=True):
                 for image, w2c, K in zip(images, self.cameras.w2c, self.cameras.K, strict=True):
                     drawn = (draw(self._body(frame), w2c, K).clamp(0.0, 1.0) * 255.0 + 0.5).byte()
-                    error = ((drawn.float() - image.float()) / 255.0).square().mean()
-                    found.append(float(-10.0 * torch.log10(error)))
+                    found.append(psnr(drawn / 255.0, image / 255.0))
             means[name] = round(float(np.mean(found)), 2) if found else float("nan")
         return means
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 from animatable_parts import TINY, random_pose, tiny_model, tiny_rig
+from animatable_video import cameras as make_cameras
 
 from avatarpipe.body.params import BodyParams
-from avatarpipe.cameras import Cameras
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.manifest import Manifest
 from avatarpipe.capture.writing import publishing, write_cameras, write_frames, write_views
@@ -22,7 +22,7 @@ from avatarpipe.methods.animatable.views import VideoViews
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
 
-SIZE, FRAMES = 48, ("a", "b", "c")
+FRAMES = ("a", "b", "c")
 RATES = Rates(
     controls=2e-3,
     control_bases=2e-3,
@@ -42,16 +42,6 @@ SETTINGS = AnimatableSettings(
     rates=RATES,
     losses=LOSSES,
 )
-
-
-def _cameras() -> Cameras:
-    w2c = np.tile(np.eye(4), (3, 1, 1))
-    for camera, angle in zip(w2c, (0.0, 2.1, 4.2), strict=True):
-        c, s = np.cos(angle), np.sin(angle)
-        camera[:3, :3] = np.diag([1, -1, -1]) @ [[c, 0, -s], [0, 1, 0], [s, 0, c]]
-        camera[:3, 3] = [0, 0, 3]
-    K = np.tile(np.array([[50.0, 0, SIZE / 2], [0, 50, SIZE / 2], [0, 0, 1]]), (3, 1, 1))
-    return Cameras(w2c, K, SIZE, SIZE, ("front", "left", "right"))
 
 
 def _poses() -> BodyParams:
@@ -74,7 +64,7 @@ def _truth(body, poses: BodyParams, k: int):
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory, fake_body) -> Capture:
     path = tmp_path_factory.mktemp("video") / "capture.json"
-    poses, cameras, rows = _poses(), _cameras(), []
+    poses, cameras, rows = _poses(), make_cameras(), []
     with publishing(path) as draft:
         entries = write_frames(draft, poses, FRAMES, (0.0, 0.1, 0.2)) | write_cameras(
             draft, {"train": cameras}
@@ -112,7 +102,7 @@ def _error(stage, params, capture, frame) -> float:
     """Mean L1 on black of the trained avatar in all views of a frame."""
     cloud = stage.avatar("zoe", SETTINGS.iterations, {}).pose(params)
     wanted = torch.from_numpy(np.stack([capture.image(c, frame) for c in ("front", "right")]))
-    return float((render(cloud, _cameras()[[0, 2]]).rgb.detach() - wanted).abs().mean())
+    return float((render(cloud, make_cameras()[[0, 2]]).rgb.detach() - wanted).abs().mean())
 
 
 def test_every_view_once_an_epoch_and_the_cameras_of_one_frame_together(capture):
