@@ -35,21 +35,43 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it takes the place of `path` if the block succeeds."""
+    """Yield a temporary folder beside `path`; it takes the place of `path` if the block succeeds.
+
+    It is on the disk by then, and what stood there is moved away before it is deleted: neither a machine that loses its
+    power nor a kill leaves a folder in place of which a part is missing.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    old = temporary.with_name(f"{temporary.name}.old")
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
+        _flush(temporary)
         if path.is_symlink():  # the link goes, what it points at stays
             path.unlink()
         elif path.exists():
-            shutil.rmtree(path)
+            path.rename(old)
         temporary.replace(path)
         note_written(path)
     finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Wait until the files of `folder`, and their names, are on the disk."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError:
+            if not path.is_dir():  # some file systems know no fsync of folders
+                raise
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

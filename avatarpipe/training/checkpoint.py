@@ -35,13 +35,15 @@ class Checkpoints:
         text = json.dumps(identity, sort_keys=True, default=str)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         self._claim = None
+        self._good: list[Path] = []
 
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
-        """Write the state after `step` iterations, then forget all but it and the one before."""
+        """Write the state after `step` iterations, then forget all but it and the one before: also those of other trainings."""
         if self._claim is None:
             self._claim = self._claimed()
             self._drop_drafts()
-        with atomic_folder(self.folder / f"{step:08d}") as temporary:
+        folder = self.folder / f"{step:08d}"
+        with atomic_folder(folder) as temporary:
             flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
             save_file(flat, temporary / "state.safetensors")
             digest = file_sha256(temporary / "state.safetensors")
@@ -49,7 +51,8 @@ class Checkpoints:
                 temporary / "checkpoint.json",
                 {"step": step, "identity": self.identity, "sha256": digest},
             )
-        for old in self._saved()[:-2]:
+        self._good = [*(good for good in self._good if good != folder), folder][-2:]
+        for old in set(self._saved()) - set(self._good):
             shutil.rmtree(old)
 
     def newest(self, device="cpu") -> tuple[int, dict[str, torch.Tensor]] | None:
@@ -59,10 +62,11 @@ class Checkpoints:
         for folder in reversed(self._saved()):
             try:
                 found = self._read(folder, device)
-            except (InputError, SafetensorError, KeyError, OSError) as error:
+            except (InputError, SafetensorError, KeyError, TypeError, OSError) as error:
                 log.warning("%s: damaged, passed over (%s)", folder, error)
                 continue
             if found is not None:
+                self._good = [folder]
                 return found
         return None
 
@@ -72,9 +76,9 @@ class Checkpoints:
         state = folder / "state.safetensors"
         if manifest["identity"] != self.identity:
             return None
-        if manifest["sha256"] != file_sha256(state):
+        if manifest["sha256"] != file_sha256(state) or manifest["step"] != int(folder.name):
             raise InputError("its bytes are not those that were written")
-        return int(manifest["step"]), load_file(state, device=str(device))
+        return manifest["step"], load_file(state, device=str(device))
 
     def _claimed(self) -> TextIO:
         """The folder's lock, held as long as the file is open; InputError where another process has it."""
@@ -116,7 +120,7 @@ class Checkpoints:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _saved(self) -> list[Path]:
-        return sorted(path for path in self.folder.glob("[0-9]*") if path.is_dir())
+        return sorted(path for path in self.folder.glob("[0-9]*") if path.name.isdigit() and path.is_dir())
 
     def clear(self) -> None:
         """Delete all checkpoints: the training has ended and its result is written."""

@@ -1,5 +1,6 @@
 """The training loop: iterate, log, checkpoint; killed at any moment, it goes on from the last checkpoint."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from avatarpipe.terminal import bar_console
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.curves import Curves
 from avatarpipe.training.distributed import ALONE, Team
+from avatarpipe.training.stopping import stop_noted
 
 _PRINT_EVERY_S = 15.0
 
@@ -40,7 +42,8 @@ def train(
 
     step(i) is called for i = 0 .. iterations - 1. Checkpoints stay on disk: clear them once the result is written.
     after_checkpoint: called with the number of iterations done whenever one is on disk. team: the processes that train
-    together; the first alone reads and writes checkpoints.
+    together; the first alone reads and writes checkpoints. SystemExit where a signal asked for the end: the iteration that
+    was under way is then the newest checkpoint.
     """
     curves_file = checkpoints.folder / "curves.parquet"
     start, curves = 0, Curves()
@@ -49,12 +52,16 @@ def train(
         start, state = found
         stage.restore(state)
         curves = Curves.resumed(curves_file, start)
-    with _Display(label, iterations, start, team.leads) as display:
+    with _Display(label, iterations, start, team.leads) as display, stop_noted(team.leads) as stop:
         for step in range(start, iterations):
             values = stage.step(step)
             done = step + 1
             if done % log_every == 0 or done == iterations:
                 curves.add(done, values)
+            if stop.signal is not None and team.leads:
+                _save(checkpoints, curves, curves_file, done, stage)
+                display.stopped(done, stop.signal)
+                raise SystemExit(stop.status)
             if done % checkpoint_every == 0 and done < iterations and team.leads:
                 _save(checkpoints, curves, curves_file, done, stage)
                 if after_checkpoint is not None:
@@ -88,6 +95,13 @@ class _Display:
 
     def __exit__(self, *_) -> None:
         self.bar.stop()
+
+    def stopped(self, done: int, number: int) -> None:
+        name = signal.Signals(number).name
+        self.console.print(
+            f"{self.label}: ended by {name} after iteration {done}, which is saved; run again to go on from there",
+            highlight=False,
+        )
 
     def advance(self, done: int, values: dict) -> None:
         self.bar.update(self.task, completed=done)
