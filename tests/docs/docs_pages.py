@@ -29,14 +29,16 @@ class Block:
     page: str
     language: str
     text: str
+    start: int  # where in the page it begins
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a page: its words, comments and assignments before it left out."""
+    """One command of a page: its words, comments left out, and the assignments that stand before it."""
 
     page: str
     words: tuple[str, ...]
+    assigned: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -44,24 +46,34 @@ class Command:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Every fenced and every indented block of a page, in no order."""
+    """Every fenced and every indented block of a page, in its order."""
     text, name = page.read_text(), str(page.relative_to(ROOT))
-    fenced = [Block(name, language, body) for language, body in _FENCE.findall(text)]
-    rest = _FENCE.sub("", text)
-    return fenced + [
-        Block(name, "", re.sub(r"^    ", "", body, flags=re.M)) for body in _INDENTED.findall(rest)
+    fenced = [Block(name, *match.groups(), match.start()) for match in _FENCE.finditer(text)]
+    indented = [
+        Block(name, "", re.sub(r"^    ", "", match[0], flags=re.M), match.start())
+        for match in _INDENTED.finditer(_covered(text))
     ]
+    return sorted(fenced + indented, key=lambda block: block.start)
 
 
 def commands(page: Path) -> list[Command]:
-    """Every command of a page: lines of its blocks, and what stands between backquotes with at least one argument."""
+    """Every command of a page in its order: lines of its blocks, and what stands between backquotes with at least one argument."""
     text, name = page.read_text(), str(page.relative_to(ROOT))
-    lines = [line for block in blocks(page) for line in shell_lines(block)]
-    spans = [" ".join(span.split()) for span in _SPAN.findall(_FENCE.sub("", text))]
-    spans = [span for span in spans if is_command(span)]
+    lines = [(block.start, line) for block in blocks(page) for line in shell_lines(block)]
+    spans = [(span.start(), " ".join(span[1].split())) for span in _SPAN.finditer(_covered(text))]
+    spans = [(start, span) for start, span in spans if is_command(span)]
+    ordered = sorted(lines + spans, key=lambda found: found[0])
     return [
-        Command(name, words) for line in lines + spans for words in _simple(line) if len(words) > 1
+        command
+        for _, line in ordered
+        for command in _simple(name, line)
+        if len(command.words) > 1
     ]
+
+
+def _covered(text: str) -> str:
+    """The text with each character of its fenced blocks replaced, so that places stay."""
+    return _FENCE.sub(lambda match: re.sub(r"[^\n]", "#", match[0]), text)
 
 
 def shell_lines(block: Block) -> list[str]:
@@ -78,12 +90,15 @@ def is_command(line: str) -> bool:
     return bool(words) and words[0] in PROGRAMS
 
 
-def _simple(line: str) -> list[tuple[str, ...]]:
+def _simple(page: str, line: str) -> list[Command]:
     """The commands of a line, split at `&&`."""
-    found: list[list[str]] = [[]]
+    found: list[tuple[list[str], list[str]]] = [([], [])]
     for word in shlex.split(line, comments=True):
+        assigned, words = found[-1]
         if word == "&&":
-            found.append([])
-        elif found[-1] or not _ASSIGNMENT.fullmatch(word):
-            found[-1].append(word)
-    return [tuple(words) for words in found]
+            found.append(([], []))
+        elif words or not _ASSIGNMENT.fullmatch(word):
+            words.append(word)
+        else:
+            assigned.append(word)
+    return [Command(page, tuple(words), tuple(assigned)) for assigned, words in found]

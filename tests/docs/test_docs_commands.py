@@ -13,69 +13,31 @@ from typing import get_args
 
 import pytest
 import tyro
-from docs_pages import PAGES, ROOT, Command, commands
+from docs_commands import (
+    ALL,
+    GROUPS,
+    NOT_TRIED,
+    PROSE,
+    SNAKEMAKE,
+    STEPS,
+    beginning,
+    in_prose,
+    tried,
+)
+from docs_pages import ROOT, Command
 from snakemake.cli import parse_args
 
 from avatarpipe.__main__ import main, step_names
 
-# What cannot be tried where tests run, and why. A command belongs to the longest beginning that it has.
-NOT_TRIED = {
-    "kubectl": "needs a Kubernetes cluster; the manifests and the profile have tests of their own",
-    "apt-get": "needs root, inside a pod",
-    "sinfo": "needs Slurm",
-    "sacctmgr": "needs Slurm and its accounting",
-    "ssh": "needs another machine",
-    "cd": "nothing to try",
-    "hf download": "downloads weights under licences of their own",
-    "npx @playcanvas/splat-transform": "a program of others; tests/export runs it where it is installed",
-    "npm install": "installs programs of others, which tests/export runs where they are",
-    "pip install pycolmap": "a package of others, which tests/export uses where it is",
-    "ns-train splatfacto": "nerfstudio, which is not part of this project",
-    "colmap image_undistorter": "COLMAP, which is not part of this project",
-    "python train.py": "the release of 3DGS, which is not part of this project",
-    "python examples/simple_trainer.py": "gsplat's examples, which are not part of this project",
-}
 THEIRS = ("my.yaml",)  # files that only a reader has
-ALL = [command for page in PAGES for command in commands(page)]
 
 
 class Read(BaseException):
     """Raised in the place of running: the command line was understood."""
 
 
-def beginning(command: Command) -> str | None:
-    """The entry of NOT_TRIED that a command begins with."""
-    found = [key for key in NOT_TRIED if f"{command.text} ".startswith(f"{key} ")]
-    return max(found, key=len, default=None)
-
-
-def tried(*programs: str) -> list[Command]:
-    """The different commands that begin with these words, less those of the list."""
-    chosen = {
-        command.text: command
-        for command in ALL
-        if beginning(command) is None
-        and command.text.startswith(
-            tuple(name if name.endswith(".") else f"{name} " for name in programs)
-        )
-    }
-    return list(chosen.values())
-
-
 def named(commands: Sequence[Command]) -> dict:
     return {"argvalues": commands, "ids": [command.text[:60] for command in commands]}
-
-
-SNAKEMAKE = ("snakemake", ".venv/bin/python -m snakemake")
-STEPS = ("avatarpipe", "torchrun")
-GROUPS = (
-    *SNAKEMAKE,
-    *STEPS,
-    "make",
-    "python -m benchmarks.",
-    "python -m pytest",
-    ".venv/bin/pip install",
-)
 
 
 def test_every_command_is_tried_or_in_the_list_and_the_list_holds_nothing_else():
@@ -195,17 +157,6 @@ def _filled(kind, words: list[str]) -> list[str]:
         if field.default is MISSING and field.default_factory is MISSING and option not in words:
             filled += [option, str(next(iter(get_args(field.type)), "0"))]
     return filled
-
-
-def in_prose(command: Command) -> bool:
-    """Whether a command is shortened: it ends in dots, or only names what a paragraph speaks of."""
-    return command.words[-1] == "..." or command.text in PROSE
-
-
-PROSE = {
-    "avatarpipe train-layered --stage single", "avatarpipe train-layered --stage inner", "avatarpipe train-layered --stage outer",
-    "python -m benchmarks.prior --preset full", "python -m benchmarks.guidance", "python -m benchmarks.conversion",
-}  # fmt: skip
 
 
 def step_arguments(command: Command) -> list[str]:
