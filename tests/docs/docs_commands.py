@@ -22,7 +22,7 @@ NOT_TRIED = {
 # Commands that only name what a paragraph speaks of.
 PROSE = {
     "avatarpipe train-layered --stage single", "avatarpipe train-layered --stage inner", "avatarpipe train-layered --stage outer",
-    "python -m benchmarks.prior --preset full", "python -m benchmarks.guidance", "python -m benchmarks.conversion",
+    "python -m benchmarks.prior --preset full", "python -m benchmarks.guidance",
 }  # fmt: skip
 SNAKEMAKE = ("snakemake", ".venv/bin/python -m snakemake")
 STEPS = ("avatarpipe", "torchrun")

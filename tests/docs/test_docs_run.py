@@ -1,0 +1,178 @@
+"""Every command of the pages, run in a tiny project that `make demo` has made whole: each page's in its order, in a copy of it.
+
+Slow; what is run in the place of a command, and why, is in docs_runs.py:
+
+    python -m pytest -m slow tests/docs/test_docs_run.py
+"""
+
+import importlib.util
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from itertools import groupby
+
+import pytest
+from docs_commands import ALL, beginning
+from docs_pages import Command
+from docs_reader import BODY_FILES, CONFIG_FILE, MOTION_FILES, Reader, new_reader
+from docs_runs import (
+    INSTEAD,
+    LEFT_OUT,
+    MORE,
+    Run,
+    is_run,
+    key,
+    made,
+    names_only,
+    recorded_jobs,
+    runs,
+    substitutions,
+)
+
+LIMIT = 900  # seconds a command
+PLUGINS = {
+    "workflow/profiles/slurm": "snakemake_executor_plugin_slurm",
+    "workflow/profiles/kubernetes": "snakemake_executor_plugin_cluster_generic",
+}
+RUN = list({key(command): command for command in reversed(ALL) if is_run(command)}.values())[::-1]
+NAMED = list({command.text: command for command in ALL if names_only(command)}.values())
+
+
+def pages() -> list:
+    """A parameter (page, command) for each different command, where it stands first."""
+    return [
+        pytest.param(name, command, id=f"{name}: {key(command)[:90]}")
+        for name, found in groupby(RUN, lambda command: command.page)
+        for command in found
+    ]
+
+
+# What is run, and instead of what
+
+
+def test_every_command_is_run_or_named_or_cannot_be_tried():
+    kinds = [
+        (is_run(c), names_only(c) and beginning(c) is None, beginning(c) is not None) for c in ALL
+    ]
+    assert all(sum(kind) == 1 for kind in kinds)
+    assert len(RUN) > 60 and 5 < len(NAMED) < 20
+
+
+def test_the_lists_hold_nothing_that_no_command_has():
+    assert set().union(*map(substitutions, RUN)) | {"benchmarks.stages"} == {*INSTEAD, *MORE}
+    texts = [key(command) for command in RUN]
+    for part in (*LEFT_OUT, *MOTION_FILES, *BODY_FILES, CONFIG_FILE, *PLUGINS):
+        assert any(part in text for text in texts), part
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("avatarpipe verify results --hashes h.json", ("h.json",)),
+        ("snakemake --cores all", ("results/tables/metrics.csv",)),
+        ("snakemake --cores all -n results/a.json", ()),
+        ("snakemake --cores all results/a.json", ("results/a.json",)),
+        ("snakemake --cores all --report results/report.html", ("results/report.html",)),
+    ],
+)
+def test_what_a_command_says_that_it_makes(command, files):
+    assert made(tuple(shlex.split(command))) == files
+
+
+# The runs
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Reader:
+    """The reader's project after `make demo`."""
+    reader = new_reader(tmp_path_factory.mktemp("reader") / "project")
+    done = reader.shell("make demo", timeout=3 * LIMIT)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return reader
+
+
+@pytest.fixture(scope="module")
+def project(request, whole, tmp_path_factory) -> Reader:
+    """A copy for the commands of one page; gone with its last."""
+    copy = whole.copy(tmp_path_factory.mktemp("page") / "project")
+    yield copy
+    shutil.rmtree(copy.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("project", "command"), pages(), indirect=["project"])
+def test_the_command_does_what_it_says(project, command):
+    skip_where_something_is_missing(command)
+    for run in runs(command, project):
+        if run.words[:2] == ("avatarpipe", "view"):
+            serves(project, run)
+        else:
+            succeeds(project, run)
+
+
+def skip_where_something_is_missing(command: Command) -> None:
+    for part, plugin in PLUGINS.items():
+        if part in command.text and not importlib.util.find_spec(plugin):
+            pytest.skip(f"needs {plugin} (requirements-test.txt)")
+    if command.text.endswith("--sdm conda"):
+        program = "uv" if command.assigned else "conda"
+        if not shutil.which(program):
+            pytest.skip(f"needs {program}")
+
+
+def succeeds(project: Reader, run: Run) -> None:
+    """Its files are taken away, it ends with status 0, they are there again."""
+    for name in run.made:
+        (project.folder / name).unlink(missing_ok=True)
+    done = project.shell(run.text, LIMIT)
+    assert done.returncode == 0, f"{run.text}\n{done.stdout[-6000:]}"
+    for name in run.made:
+        assert (project.folder / name).stat().st_size > 0, f"{run.text}: no {name}"
+
+
+def serves(project: Reader, run: Run) -> None:
+    """A page is served where it says, until Ctrl-C."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    log = project.folder / "view.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*run.words, "--port", str(port)], cwd=project.folder, env=project.environment(),
+            stdout=file, stderr=file,
+        )  # fmt: skip
+    try:
+        page = fetched(f"http://127.0.0.1:{port}/", process)
+        assert b"<html" in page.lower(), log.read_text()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert f"http://127.0.0.1:{port}" in log.read_text()
+
+
+def fetched(address: str, process: subprocess.Popen, patience: float = 120) -> bytes:
+    """What is served there as soon as it is; nothing where the process ends before."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            return urllib.request.urlopen(address, timeout=10).read()
+        except OSError:
+            time.sleep(0.5)
+    return b""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", NAMED, ids=[command.text for command in NAMED])
+def test_what_a_paragraph_only_names_is_run_by_a_rule_or_elsewhere(command, whole):
+    elsewhere = [list(other.words) for other in RUN] + recorded_jobs(whole)
+    count = 3 if command.words[0] == "python" else 2
+    assert any(
+        words[:count] == list(command.words[:count]) and set(command.words) <= set(words)
+        for words in elsewhere
+    )
