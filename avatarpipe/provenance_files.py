@@ -7,16 +7,22 @@ import hashlib
 import os
 import platform
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 from avatarpipe import __version__
+from avatarpipe.environments import (
+    Environment,
+    environment_note,
+    loaded_packages,
+    needed_packages,
+    noted_environments,
+    own,
+)
 from avatarpipe.errors import InputError
 from avatarpipe.files import file_sha256, read_json, write_json
 from avatarpipe.provenance import code_version, plain
@@ -63,6 +69,7 @@ def write_provenance(
         "inputs": _inputs(values, written, record, path.parent),
         "outputs": {_seen_from(path.parent, output): fingerprint(output) for output in written},
         "packages": loaded_packages(),
+        "needs": needed_packages(module),
         "run": _run(path.parent, record.device, started),
     }
     write_json(path, document)
@@ -134,28 +141,11 @@ def _is_note(file: Path, root: Path) -> bool:
     )
 
 
-def loaded_packages() -> dict[str, str]:
-    """Version by distribution of every package that this process has imported, but for the standard library and avatarpipe."""
-    providers = packages_distributions()
-    top = {name.partition(".")[0] for name in sys.modules} - {"avatarpipe"}
-    names = {provider for name in top for provider in providers.get(name, ())}
-    return {
-        name: found for name in sorted(names, key=str.lower) if (found := installed_version(name))
-    }
-
-
-def installed_version(name: str) -> str | None:
-    """The version of a distribution of this environment, or None."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _run(folder: Path, device: str, started: float) -> dict:
     """What may differ between runs of the same work."""
     return {
-        "folder": _seen_from(folder.resolve(), Path.cwd()),
+        "folder": os.path.relpath(Path.cwd(), folder),
+        "environment": environment_note(Path.cwd(), Path(os.path.abspath(folder))),
         "device": device,
         "device_name": device_name(device),
         "threads": os.environ.get("OMP_NUM_THREADS"),
@@ -188,17 +178,35 @@ def _processor() -> str:
 def read_provenance(path: Path) -> Mapping:
     """The document at `path`; InputError where it is broken or of something else."""
     document = read_json(path)
-    kinds = _KINDS if isinstance(document, dict) else {}
-    wrong = [key for key, kind in kinds.items() if not isinstance(document.get(key), kind)]
-    if wrong or not kinds or document.get("format") != FORMAT:
+    wrong = _wrong(document) if isinstance(document, dict) else ["format"]
+    if wrong:
         raise InputError(
-            f"{path}: not a provenance file of this version ({', '.join(wrong) or 'format'}). Rerun the step."
+            f"{path}: not a provenance file of this version ({', '.join(wrong)}). Rerun the step."
         )
     if not _MODULE.fullmatch(document["module"]):
         raise InputError(
             f"{path}: {document['module']!r} is no step of avatarpipe. Do not trust this file."
         )
     return document
+
+
+def _wrong(document: Mapping) -> list[str]:
+    """The keys of a document that do not hold what they must."""
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(document.get(key), kind)]
+    if wrong or document.get("format") != FORMAT:
+        return wrong or ["format"]
+    note = document["run"].get("environment", {})
+    if not isinstance(note, dict) or not all(isinstance(text, str) for text in note.values()):
+        return ["environment"]
+    return [] if isinstance(document.get("needs", []), list) else ["needs"]
+
+
+def nearest_environments(document: Mapping, folder: Path) -> list[Environment]:
+    """Those that are there, nearest first: the one that made what the document in `folder` speaks of, others of its file, this one."""
+    folder = Path(os.path.abspath(folder))
+    project = Path(os.path.abspath(folder / document["run"]["folder"]))
+    noted = noted_environments(document["run"].get("environment", {}), project, folder)
+    return list(dict.fromkeys([*noted, own()]))
 
 
 def find_provenance(root: Path) -> list[Path]:

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from avatarpipe.environments import Environment
 from avatarpipe.errors import InputError
 from avatarpipe.files import file_sha256
 from avatarpipe.provenance_files import find_provenance, read_provenance
@@ -188,19 +188,20 @@ def _link(link: Path, target: Path) -> None:
         link.symlink_to(target)
 
 
-def run_again(recorded: Recorded, into: Path) -> None:
+def run_again(recorded: Recorded, into: Path, environment: Environment) -> None:
     """Run one step in `into` with its arguments of then, on as many threads; its messages go to its log there.
 
     InputError where it fails.
     """
     log = into / LOGS / f"rerun-{recorded.step}-{recorded.path.parent.name}.log"
     log.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", recorded.document["module"], *recorded.document["arguments"]]
+    document = recorded.document
+    command = [environment.python, "-m", document["module"], *document["arguments"]]
     with log.open("w") as stream:
         done = subprocess.run(
             command,
             cwd=into,
-            env=_environment(recorded),
+            env=_variables(recorded, environment),
             stdout=stream,
             stderr=subprocess.STDOUT,
             check=False,
@@ -212,8 +213,14 @@ def run_again(recorded: Recorded, into: Path) -> None:
         )
 
 
-def _environment(recorded: Recorded) -> dict[str, str]:
-    """This process's, with the package's own folder to import from and the threads of then."""
+def _variables(recorded: Recorded, environment: Environment) -> dict[str, str]:
+    """This process's, with the package's own folder to import from and the threads of then; another environment's Python in front."""
     threads = recorded.document["run"].get("threads")
     granted = {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads} if threads else {}
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | granted
+    ours = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | granted
+    if environment.is_own:
+        return ours
+    prefix = str(environment.prefix)
+    activated = {"CONDA_PREFIX": prefix, "VIRTUAL_ENV": prefix, "PYTHONNOUSERSITE": "1"}
+    path = os.pathsep.join([str(environment.python.parent), *os.get_exec_path()])
+    return {**ours, **activated, "PATH": path}

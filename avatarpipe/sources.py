@@ -92,6 +92,12 @@ def sources(module: str) -> list[str]:
     return [os.path.relpath(_file(name)) for name in _loaded(module)]
 
 
+def foreign_imports(module: str) -> set[str]:
+    """The top-level modules of others that a file of `sources(module)` imports somewhere, the standard library's among them."""
+    named = {name for loaded in _loaded(module) for name in _named(loaded, _hash(loaded))}
+    return {name.partition(".")[0] for name in named} - {PACKAGE.name}
+
+
 def code_stamp(module: str, folder: str | Path) -> str:
     """A file in `folder` that lists every file of `sources(module)` with its SHA-256; written only where that changed."""
     _recall(Path(folder))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from avatarpipe.environments import Environment
 from avatarpipe.errors import InputError
 from avatarpipe.files import file_sha256, write_json
 from avatarpipe.provenance import code_version
@@ -15,7 +16,7 @@ from avatarpipe.provenance_files import (
     Hash,
     device_name,
     fingerprint,
-    installed_version,
+    nearest_environments,
     read_provenance,
 )
 
@@ -50,8 +51,13 @@ class Verdict:
         return all(found.severity == ELSEWHERE for found in self.mismatches)
 
 
-def verify(path: Path, hashed: Hash = file_sha256) -> Verdict:
-    """Check one provenance file against the files, the code and the environment that are here."""
+def verify(
+    path: Path, hashed: Hash = file_sha256, there: Environment | None = None
+) -> Verdict:
+    """Check one provenance file against the files, the code and the device that are here, and the packages that are `there`.
+
+    there: the environment to look for packages in; by default the nearest one to that which the step ran in.
+    """
     try:
         document = read_provenance(path)
     except InputError as error:
@@ -61,7 +67,7 @@ def verify(path: Path, hashed: Hash = file_sha256) -> Verdict:
         *_outputs(document, path.parent, hashed),
         *_inputs(document, path.parent, hashed),
         *_code(document),
-        *_packages(document),
+        *_packages(document, [there] if there else nearest_environments(document, path.parent)),
         *_device(document),
     ]
     return Verdict(path, document["step"], found, outputs)
@@ -108,14 +114,15 @@ def _code_here(module: str) -> str | None:
         return None
 
 
-def _packages(document: Mapping) -> Iterator[Mismatch]:
-    for name, recorded in document["packages"].items():
-        here = _version_here(name)
-        if here != recorded:
-            yield Mismatch(ELSEWHERE, f"{name} {recorded}, here {here or 'absent'}")
-
-
-_version_here = cache(installed_version)
+def _packages(document: Mapping, candidates: list[Environment]) -> Iterator[Mismatch]:
+    """What differs in the first of the environments, if it does in all."""
+    differing = [there.differences(document["packages"]) for there in candidates]
+    if not all(differing):
+        return
+    where = "here" if candidates[0].is_own else f"now in {candidates[0].prefix}"
+    for name, found in differing[0].items():
+        recorded = document["packages"][name]
+        yield Mismatch(ELSEWHERE, f"{name} {recorded}, {where} {found or 'absent'}")
 
 
 def _device(document: Mapping) -> Iterator[Mismatch]:

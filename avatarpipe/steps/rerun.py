@@ -2,20 +2,23 @@
 
 avatarpipe rerun results/demo/layered/evaluate/provenance.json --into again
 avatarpipe rerun results/demo/layered/evaluate/provenance.json --into again --since extract-mesh
+avatarpipe rerun results/demo/layered/score/provenance.json --into again --python score=scoring/bin/python
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from avatarpipe.environments import Environment
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.comparison import METRICS, Comparison, compare_tables
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rows import COLUMNS
 from avatarpipe.provenance_files import fingerprint
+from avatarpipe.rerun_pythons import named_pythons, pythons
 from avatarpipe.reruns import (
     Recorded,
     chain,
@@ -43,6 +46,9 @@ class Options:
     """An empty folder; results/ in it will hold what is made again, under the same names."""
     since: str | None = None
     """The first step to run again, such as extract-mesh; what was made before is linked. By default everything is run."""
+    python: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """STEP=PATH, or PATH for every step: a Python, or a folder with bin/python, to run it with, whatever packages it has. By
+    default each step runs in the environment of then, or here if the packages that it needs have the versions of then."""
     tolerance: float = 0.0
     """Share of a value by which a metric may differ; 0, equal numbers, is what a CPU gives."""
     plan: bool = False
@@ -59,30 +65,33 @@ def run(options: Options) -> None:
     kept, again = split_at(steps, options.since)
     check_outputs(again)
     check_inputs(steps)
-    _say_what_differs(again)
+    environments = pythons(again, named_pythons(options.python, steps))
+    _say_what_differs(again, environments)
     if options.plan:
-        logging.info("%s", "\n".join(_shown(recorded) for recorded in again))
+        logging.info("%s", "\n".join(_shown(each, environments[each.path]) for each in again))
         return
     into = options.into.absolute()
     prepare(into, kept, again)
     for recorded in tracked(again, len(again), "rerun"):
-        logging.info("%s", _shown(recorded))
-        run_again(recorded, into)
+        environment = environments[recorded.path]
+        logging.info("%s", _shown(recorded, environment))
+        run_again(recorded, into, environment)
     if not _compare(again, into, options.tolerance):
         raise SystemExit(MISMATCH)
 
 
-def _shown(recorded: Recorded) -> str:
+def _shown(recorded: Recorded, environment: Environment) -> str:
     first = min(recorded.relative, default=recorded.path)
-    return f"{recorded.step:<16} {first.parent}"
+    python = "" if environment.is_own else f"  by {environment.python}"
+    return f"{recorded.step:<16} {first.parent}{python}"
 
 
-def _say_what_differs(again: list[Recorded]) -> None:
+def _say_what_differs(again: list[Recorded], environments: Mapping[Path, Environment]) -> None:
     """Outputs, code, packages and device that are not those of then: the figures may differ for it."""
     said = {
         found.what: None
         for recorded in again
-        for found in verify(recorded.path).mismatches
+        for found in verify(recorded.path, there=environments[recorded.path]).mismatches
         if not found.what.startswith("input")
     }
     for what in said:
