@@ -2,8 +2,9 @@
 
     torchrun --standalone --nproc-per-node 2 -m avatarpipe.steps.train_animatable ...
 
-Each process renders its share of an iteration's cameras. Losses are weighted by that share and gradients added up, so that all
-take the step that one process would have taken with all the cameras. The first process alone reads and writes checkpoints.
+Each process renders its share of an iteration's cameras. Losses are weighted by that share and gradients added up where all
+processes still have the same, so that all take the step that one process would have taken with all the cameras. The first
+process alone reads and writes checkpoints.
 """
 
 import ctypes
@@ -49,9 +50,9 @@ class Team:
             for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
                 work.wait()
 
-    def add_up_gradients(self, parameters: Iterable[torch.Tensor]) -> None:
-        """Replace the gradients by their sums; which parameters have one must not differ between processes."""
-        self.add_up(value.grad for value in parameters if value.grad is not None)
+    def shared(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """`tensors`, which are the same in all processes, so that their gradients will be the sums over the processes."""
+        return tuple(tensors) if self.size == 1 else _Shared.apply(self, *tensors)
 
     def total(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The sums over the processes of numbers that each has of its own."""
@@ -84,6 +85,22 @@ class Team:
         }  # fmt: skip
         self.from_the_first(state[name] for name in shapes)
         return step, state
+
+
+class _Shared(torch.autograd.Function):
+    """Hands tensors on, and back the sums of their gradients: one message for all of them."""
+
+    @staticmethod
+    def forward(ctx, team: Team, *tensors):
+        ctx.team = team
+        return tuple(tensor.view_as(tensor) for tensor in tensors)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        message = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        ctx.team.add_up([message])
+        parts = message.split([gradient.numel() for gradient in gradients])
+        return None, *(part.view_as(own) for part, own in zip(parts, gradients, strict=True))
 
 
 ALONE = Team()

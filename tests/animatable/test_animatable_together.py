@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,48 +97,54 @@ def test_two_processes_killed_and_started_again_train_what_one_does(video, tmp_p
 
 
 @dataclass(frozen=True)
-class Recorded(Team):
-    """One process of a team, which is told nothing of the others: its gradients are its own."""
+class Threads(Team):
+    """One of several threads that train together."""
+
+    meeting: threading.Barrier | None = None
+    said: dict | None = None
 
     def add_up(self, tensors):
-        pass
+        for tensor in tensors:
+            self.said[self.rank] = tensor.clone()
+            self.meeting.wait(60)
+            tensor.copy_(sum(self.said[rank] for rank in range(self.size)))
+            self.meeting.wait(60)
 
     def from_the_first(self, tensors):
         pass
 
 
-@pytest.mark.parametrize("step", [0, 7, 10, 13, 20])
-def test_gradients_of_the_parts_are_those_of_the_whole(video, fake_body, step):
-    """Adam makes as much of rounding as of a slope, so that what counts is compared before it: at each stage of the schedule."""
+def slopes(video: dict, fake_body, step: int, team: Team) -> tuple[dict, dict]:
+    """The gradients by parameter and the losses of an iteration."""
     capture = Capture.load(video["--capture"])
-    split = frame_split(capture)
-    found = []
-    for team in (Team(), Recorded(0, 2), Recorded(1, 2)):
-        views = VideoViews(capture, "train", "cpu", split.train, workers=1, team=team)
-        stage = AnimatableStage(
-            roughened(tiny_model(fake_body)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
-        )  # fmt: skip
-        kept = {}
-        stage.descent.step = lambda progress, stage=stage, kept=kept: kept.update(
-            {
-                name: value.grad
-                for name, value in stage.model.parameters.items()
-                if value.grad is not None
-            }
+    views = VideoViews(capture, "train", "cpu", frame_split(capture).train, workers=1, team=team)
+    stage = AnimatableStage(
+        roughened(tiny_model(fake_body)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
+    )  # fmt: skip
+    stage.descent.step = lambda progress: None  # leaves the gradients where they are
+    losses = stage.step(step)
+    parameters = stage.model.parameters.items()
+    return {name: value.grad for name, value in parameters if value.grad is not None}, losses
+
+
+@pytest.mark.parametrize("step", [0, 7, 10, 13, 20])
+def test_all_find_the_gradients_and_losses_that_one_finds(video, fake_body, step):
+    """Adam makes as much of rounding as of a slope, so that what counts is compared before it: at each stage of the schedule."""
+    whole, losses = slopes(video, fake_body, step, Team())
+    meeting, said = threading.Barrier(2), {}
+    team = [Threads(rank, 2, meeting, said) for rank in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda own: slopes(video, fake_body, step, own), team))
+    for kept, own in found:
+        assert set(kept) == set(whole)
+        for name, gradient in whole.items():
+            near = 1e-5 * float(gradient.abs().max())
+            assert torch.allclose(kept[name], gradient, rtol=1e-4, atol=near), name
+        assert own == pytest.approx(
+            {name: float(value) for name, value in losses.items()}, rel=1e-5
         )
-        losses = stage.step(step)
-        found.append((kept, losses))
-    (whole, losses), *parts = found
-    assert all(set(kept) == set(whole) for kept, _ in parts)
-    for name, gradient in whole.items():
-        summed = sum(kept[name] for kept, _ in parts)
-        assert torch.allclose(
-            summed, gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max())
-        ), name
-    for name, value in losses.items():
-        assert float(sum(own[name] for _, own in parts)) == pytest.approx(float(value), rel=1e-5), (
-            name
-        )
+    for name in whole:  # none drifts from the other
+        assert torch.equal(found[0][0][name], found[1][0][name]), name
 
 
 def test_more_processes_than_cameras_are_refused(video, tmp_path):

@@ -21,7 +21,6 @@ from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
 from avatarpipe.training.compilation import compiled
 
-_OF_VIEWS = "l1", "perceptual"  # losses that are means over the views of an iteration
 _APART = 1 << 32  # seeds of the views of one iteration
 
 
@@ -42,7 +41,12 @@ class AnimatableStage:
         perceptual: Perceptual | None = None,
     ):
         self.model, self.rig, self.views = model, rig, views
-        self.settings, self.seed, self.perceptual, self.team = settings, seed, perceptual, views.team
+        self.settings, self.seed, self.perceptual, self.team = (
+            settings,
+            seed,
+            perceptual,
+            views.team,
+        )
         self.descent = Descent(
             model.parameters, settings.rates, camera_extent(views.viewmats, settings.rates.extent)
         )
@@ -50,48 +54,51 @@ class AnimatableStage:
         poses = views.poses()
         self.bones = torch.stack([rig.bones(poses[k]) for k in range(len(poses))]).to(views.device)
         self.thetas = poses.full_pose[:, BODY].to(views.device)
-        self._shown = compiled(_shown, views.device, settings.compiled)
+        self._shape = compiled(_shape, views.device, settings.compiled)
+        self._colors = compiled(seen_colors, views.device, settings.compiled)
         self._difference = compiled(_difference, views.device, settings.compiled)
 
     def step(self, step: int) -> dict[str, torch.Tensor | float]:
         """Iteration `step` (from 0): one descent on some cameras of one frame."""
         settings = self.settings
         batch = self.views.batch(step, settings.cameras_per_step, self.seed)
-        ellipsoids, losses = self._gaussians(step, batch)
+        ellipsoids, penalties = self._gaussians(step, batch)
         background = self._background(np.random.default_rng([self.seed, step]))
         lens = Lens(batch.viewmats, batch.Ks, *batch.size, settings.near)
         rgb = render_rgb(ellipsoids, lens, background)
         boundary = batch.boundary if settings.boundaries else None
         seen = batch.image, batch.alpha, boundary, background
-        losses = {"l1": self._difference(rgb, *seen)} | losses
-        losses |= self._perceptual(step, rgb, seen, batch)
-        losses = self._own_part(losses, batch.part)
-        loss = torch.stack(list(losses.values())).sum()
-        loss.backward()
-        self.team.add_up_gradients(self.model.parameters.values())
+        losses = {"l1": self._difference(rgb, *seen)} | self._perceptual(step, rgb, seen, batch)
+        losses = {name: batch.part * loss for name, loss in losses.items()}
+        _sum(losses | penalties).backward()
         self.descent.step(step / settings.iterations)
-        losses = {"loss": loss, **losses}
-        return self.team.total({name: value.detach() for name, value in losses.items()})
+        losses = {
+            name: loss.detach() for name, loss in (self.team.total(losses) | penalties).items()
+        }
+        return {"loss": _sum(losses), **losses}
 
-    def _own_part(self, losses: dict[str, torch.Tensor], part: float) -> dict[str, torch.Tensor]:
-        """What this process adds to the losses of the iteration, of whose views it has the `part`."""
-        if self.team.size == 1:
-            return losses
-        rest = 1.0 / self.team.size
-        return {name: (part if name in _OF_VIEWS else rest) * loss for name, loss in losses.items()}
+    def _gaussians(
+        self, step: int, batch: FrameBatch
+    ) -> tuple[Ellipsoids, dict[str, torch.Tensor]]:
+        """What the cameras of a batch see, and what holds against shapes that no image shows to be wrong.
 
-    def _gaussians(self, step: int, batch: FrameBatch) -> tuple[Ellipsoids, dict[str, torch.Tensor]]:
-        """What the cameras of a batch see, and what holds against shapes that no image shows to be wrong."""
+        Of several processes all make the same Gaussians. What their images teach is added up there, where it is a thirtieth
+        of the parameters' gradients, and each takes it back through the model by itself.
+        """
         settings, theta = self.settings, None
         if step >= settings.bases_from:
             theta = self.thetas[batch.frame]
-        show = _shown if theta is None else self._shown  # not worth compiling for the few iterations before
+        shape = (
+            _shape if theta is None else self._shape
+        )  # not worth compiling for the few iterations before
         harmonics = step >= settings.harmonics_from
-        *shown, smooth, scale = show(
-            self.model, theta, self.bones[batch.frame], harmonics, batch.viewmats, settings
+        *posed, smooth, scale = shape(
+            self.model, theta, self.bones[batch.frame], harmonics, settings
         )
+        means, quats, scales, opacities, sh = self.team.shared(posed)
+        colors = self._colors(sh, means, batch.viewmats)
         weights = settings.losses
-        return Ellipsoids(*shown), {
+        return Ellipsoids(means, quats, scales, opacities, colors), {
             "smooth": weights.smooth_weight * smooth,
             "scale": weights.scale_weight * scale,
         }
@@ -147,25 +154,27 @@ class AnimatableStage:
         self.descent.restore(state)
 
 
-def _shown(
+def _shape(
     model: AnimatableModel,
     theta: torch.Tensor | None,
     bones: torch.Tensor,
     harmonics: bool,
-    viewmats: torch.Tensor,
     settings: AnimatableSettings,
 ) -> tuple[torch.Tensor, ...]:
-    """The tensors of Ellipsoids, the unevenness of the control points, the excess of scales: compiled, one pass."""
+    """The posed Gaussians' tensors, the unevenness of the control points, the excess of scales: compiled, one pass."""
     canonical = model.canonical(theta, harmonics)
     cloud = model.posed(canonical, bones)
     neighbours = min(settings.model.smooth_neighbours, len(canonical.control_offsets))
     smooth = smoothness(canonical.control_offsets, model.scaffold.control_differences, neighbours)
     scale = scale_penalty(canonical.scales, settings.losses.scale_limit)
-    colors = seen_colors(cloud.sh, cloud.means, viewmats)
-    return cloud.means, cloud.quats, cloud.scales, cloud.opacities, colors, smooth, scale
+    return cloud.means, cloud.quats, cloud.scales, cloud.opacities, cloud.sh, smooth, scale
 
 
 def _difference(rgb: torch.Tensor, *seen) -> torch.Tensor:
     """Mean L1 of rendering and photograph."""
     rendered, target = comparable(rgb, *seen)
     return (rendered - target).abs().mean()
+
+
+def _sum(losses: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.stack(list(losses.values())).sum()

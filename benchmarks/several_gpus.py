@@ -1,0 +1,118 @@
+"""How long an iteration of the animatable training takes on one GPU and on several, and whether the processes stay alike.
+
+$ python -m benchmarks.several_gpus --capture results/vic/normalize/capture.json --body results/body/SMPLX_MALE.npz \\
+      --weights results/vic/animatable/weights/weights.json
+$ torchrun --standalone --nproc-per-node 2 -m benchmarks.several_gpus --capture ... --body ... --weights ...
+
+Iterations use all bases and colours that depend on the view, without the perceptual term; their images are read beforehand. After
+`together` of them, from the start, the largest difference of any parameter between processes is told.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import distributed
+
+from avatarpipe.body.model import Body
+from avatarpipe.capture.capture import Capture
+from avatarpipe.capture.frame_split import FrameSplit, frame_split
+from avatarpipe.devices import chosen_device
+from avatarpipe.methods.animatable.beginning import Beginning, matching_volume
+from avatarpipe.methods.animatable.settings import AnimatableSettings
+from avatarpipe.methods.animatable.stage import AnimatableStage
+from avatarpipe.training.distributed import ALONE, Team, joined
+
+WARM, TIMED = 10, 60  # iterations
+
+
+@dataclass
+class Options:
+    """What to train on, and how."""
+
+    capture: Path
+    """The normalised capture.json of a video."""
+    body: Path
+    """The SMPLX_*.npz it was fitted with."""
+    weights: Path
+    """The weights.json of its volume of skinning weights."""
+    cameras: tuple[int, ...] = (4, 8, 14)
+    """Cameras an iteration, each timed; not fewer than processes."""
+    frames: int = 12
+    """Frames of the video whose images are held in memory."""
+    together: int = 500
+    """Iterations after which the processes' parameters are compared."""
+    seed: int = 0
+    device: str = "auto"
+
+
+def main(options: Options) -> None:
+    """Measure as one of the processes; the first prints."""
+    with joined(chosen_device(options.device)) as (team, device):
+        rows = [_row(options, cameras, team, device) for cameras in options.cameras]
+    if team.leads:
+        table = Table(*rows[0], title=f"an iteration on {team.size} of {_name(device)}")
+        for row in rows:
+            table.add_row(*(f"{value:.3g}" for value in row.values()))
+        Console().print(table)
+
+
+def _row(options: Options, cameras: int, team: Team, device: torch.device) -> dict[str, float]:
+    stage = _stage(options, cameras, team, device)
+    for step in range(WARM):
+        stage.step(step)
+    _finish(device)
+    began = time.perf_counter()
+    for step in range(WARM, WARM + TIMED):
+        stage.step(step)
+    _finish(device)
+    took = 1e3 * (time.perf_counter() - began) / TIMED
+    for step in range(WARM + TIMED, options.together):
+        stage.step(step)
+    return {"cameras": cameras, "ms": took, "drift": _drift(stage, team)}
+
+
+def _stage(options: Options, cameras: int, team: Team, device: torch.device) -> AnimatableStage:
+    """A training whose images are all in memory."""
+    settings = AnimatableSettings(cameras_per_step=cameras, bases_from=0, harmonics_from=0, boundaries=False)
+    capture = Capture.load(options.capture)
+    frames = FrameSplit(frame_split(capture).train[: options.frames], ())
+    legs = settings.model.legs_apart_deg
+    volume = matching_volume(options.weights, options.body, capture.poses.betas[0], legs)
+    begun = Beginning(capture, frames, Body(options.body), volume, settings, options.seed, device, team=team)
+    stage = begun.stage(None)
+    stage.views.team = ALONE
+    for step in range(len(frames.train)):
+        stage.views.batch(step, len(stage.views.names), options.seed)
+    stage.views.team = team
+    return stage
+
+
+def _drift(stage: AnimatableStage, team: Team) -> float:
+    """The largest difference of any parameter from the first process' own, over all processes."""
+    if team.size == 1:
+        return 0.0
+    largest = torch.zeros((), device=stage.views.device)
+    for value in stage.model.parameters.values():
+        first = value.detach().clone()
+        team.from_the_first([first])
+        largest = torch.maximum(largest, (first - value.detach()).abs().max())
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return float(largest)
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
