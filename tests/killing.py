@@ -1,6 +1,7 @@
 """Trainings as processes of their own, killed where nobody expects it."""
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,23 @@ def train_and_kill(module: str, options: list[str], checkpoints: Path, every: in
     process.kill()
     said = process.communicate()[1].decode()
     assert process.returncode == -9, said
+
+
+def train_and_stop(command: list[str], checkpoints: Path, first: int, rng: random.Random, after: float) -> int:
+    """Start a training, tell it to end up to `after` seconds after its first checkpoint; the iteration that it saved.
+
+    first: the iteration of its first checkpoint.
+    """
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(checkpoints / f"{first:08d}", process)
+    time.sleep(rng.uniform(0.0, after))
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode in (143, 1), said  # torchrun says 1
+    (line,) = [line for line in said.splitlines() if "ended by SIGTERM after iteration " in line]
+    saved = max(int(path.name) for path in checkpoints.glob("[0-9]*"))
+    assert f"after iteration {saved}, which is saved" in line
+    return saved
 
 
 def wait_for(folder: Path, process: subprocess.Popen, seconds: float = 120) -> float:

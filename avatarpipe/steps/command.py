@@ -15,6 +15,7 @@ from avatarpipe.record import recording
 from avatarpipe.steadiness import Inputs, named_files, refuse_changed
 
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 def run_step(run: Callable, args: Sequence[str] | None = None) -> None:
@@ -51,6 +52,8 @@ def with_message(work: Callable[[], None]) -> None:
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         message = explained(error)
         if message is None:

@@ -101,6 +101,7 @@ class _Display:
         self.console.print(
             f"{self.label}: ended by {name} after iteration {done}, which is saved; run again to go on from there",
             highlight=False,
+            soft_wrap=True,
         )
 
     def advance(self, done: int, values: dict) -> None:

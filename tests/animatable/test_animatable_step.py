@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import animatable_video
@@ -11,7 +12,7 @@ import pytest
 import torch
 from animatable_parts import BETAS
 from animatable_video import FRAMES, QUICK
-from killing import train_and_kill
+from killing import train_and_kill, train_and_stop
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
@@ -200,6 +201,26 @@ def test_killed_at_any_moment_it_leaves_what_it_would_have(video, trained, tmp_p
     train_animatable.main(options)
     assert f"resumed after iteration {int(left[-2].name)}" in capfd.readouterr().err
     assert_same_result(folder, trained / "full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("together", [1, 2])
+def test_told_to_end_at_any_moment_it_goes_on_from_there(video, together, tmp_path, capfd):
+    """One process, and two under torchrun, of which both and the launcher may be told, or the launcher alone."""
+    settings = QUICK | {"cameras_per_step": 2}
+    for name in ("stopped", "straight"):
+        options = words(video, tmp_path / name, settings, variant="full")
+        if name == "straight":
+            train_animatable.main(options)
+            continue
+        launcher = [] if together == 1 else ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+        command = [sys.executable, "-m", *launcher, "avatarpipe.steps.train_animatable", *options]
+        folder = tmp_path / name / "checkpoints"
+        saved = train_and_stop(command, folder, EVERY, random.Random(together), 0.2)
+        train_animatable.main(options)
+        assert f"resumed after iteration {saved}" in capfd.readouterr().err
+    if together == 1:
+        assert_same_result(tmp_path / "stopped", tmp_path / "straight")
 
 
 def assert_same_tensors(ours: Path, theirs: Path) -> None:

@@ -3,12 +3,13 @@
 import json
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from killing import train_and_kill
+from killing import train_and_kill, train_and_stop
 from layered_runs import QUICK, arguments
 
 from avatarpipe.avatar import Avatar
@@ -99,6 +100,18 @@ def test_killed_at_any_moment_a_stage_leaves_what_it_would_have(
     newest.write_bytes(newest.read_bytes()[: rng.randint(0, newest.stat().st_size - 1)])
     train_layered.main(options)
     assert f"resumed after iteration {int(left[-2].name)}" in capfd.readouterr().err
+    assert_same_result(folder, unbroken / stage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(len(STAGES)), ids=STAGES)
+def test_told_to_end_at_any_moment_a_stage_goes_on_from_there(seed, trained, unbroken, dressed, tmp_path, capfd):
+    stage, rng = STAGES[seed], random.Random(seed)
+    options, folder = words(dressed, trained, tmp_path, stage), tmp_path / stage
+    command = [sys.executable, "-m", "avatarpipe.steps.train_layered", *options]
+    saved = train_and_stop(command, folder / "checkpoints", EVERY, rng, 0.3)
+    train_layered.main(options)
+    assert f"resumed after iteration {saved}" in capfd.readouterr().err
     assert_same_result(folder, unbroken / stage)
 
 

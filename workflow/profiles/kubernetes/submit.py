@@ -36,7 +36,7 @@ def manifest(script: Path, options: argparse.Namespace) -> dict:
     container = {
         "name": "job",
         "image": options.image,
-        "command": ["bash", str(script.resolve())],
+        "command": ["bash", str(Path(__file__).resolve().with_name("pod.sh")), str(script.resolve())],
         "workingDir": str(Path.cwd()),
         "env": [{"name": "HOME", "value": "/tmp"}],
         "resources": demands(properties, attempt(script.read_text()), options.gpu),
