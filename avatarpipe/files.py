@@ -103,13 +103,16 @@ def check_part(name: object, what: str) -> str:
     return name
 
 
-def read_json(path: str | Path) -> dict:
-    """The JSON document at `path`; InputError where it is missing or broken."""
-    path = require_file(path, "A JSON file was expected here; rerun the step that writes it.")
+def read_json(path: str | Path, given: bool = False) -> dict:
+    """The JSON document at `path`; InputError where it is missing or broken. given: by the user, and not made here."""
+    remedy = "Mend it, or export or download it again." if given else "Delete it and rerun the step."
+    path = require_file(
+        path, "A JSON file was expected here" + ("." if given else "; rerun the step that writes it.")
+    )
     try:
         return json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun the step.") from error
+        raise InputError(f"{path}: not valid JSON ({error}). {remedy}") from error
 
 
 def write_json(path: str | Path, document: dict) -> None:

@@ -15,6 +15,10 @@ from jsonschema.validators import extend
 from avatarpipe.errors import InputError
 
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
+_TYPES = {
+    "integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false",
+    "object": "a group of keys", "array": "a list", "null": "null",
+}  # fmt: skip
 
 
 def read_yaml(path: str | Path) -> dict:
@@ -52,9 +56,33 @@ def explain(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         return _unknown_keys(error)
     expected = error.schema.get("description", "").strip().rstrip(".")
-    found = error.message if len(error.message) < 160 else error.message[:157] + "..."
+    found = _found(error, bool(expected))
     hint = " YAML reads a number with an exponent as text unless it has a point: 1.0e-4." * _exponent(error)
-    return (f"{found}. Expected: {expected}." if expected else f"{found}.") + hint
+    return (f"{found} Expected: {expected}." if expected else found) + hint
+
+
+def _found(error: ValidationError, described: bool) -> str:
+    """What is wrong with the value, as a sentence; patterns and the like stay away where the schema says it in words."""
+    value = repr(error.instance)
+    if error.validator == "enum":
+        near = _nearest(error.instance, error.validator_value)
+        return f"{value} is not one of {', '.join(map(str, error.validator_value))}{near or '.'}"
+    if error.validator == "type":
+        types = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return f"{_cut(value)} is not {' or '.join(_TYPES[kind] for kind in types)}."
+    if error.validator in ("pattern", "const", "not") and described:
+        return f"{_cut(value)} does not fit."
+    return f"{_cut(error.message)}."
+
+
+def _cut(text: str) -> str:
+    return text if len(text) < 160 else text[:157] + "..."
+
+
+def _nearest(value: Any, known: list) -> str:
+    """A question that names what is spelt most like `value`; empty where nothing is."""
+    near = difflib.get_close_matches(str(value), list(map(str, known)), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _exponent(error: ValidationError) -> bool:
@@ -66,9 +94,7 @@ def _unknown_keys(error: ValidationError) -> str:
     unknown = sorted(set(error.instance) - set(known))
     sentences = []
     for key in unknown:
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}."
-        sentences.append(f"unknown key {key!r}; {hint}")
+        sentences.append(f"unknown key {key!r}" + (_nearest(key, known) or f"; known here: {', '.join(known)}."))
     return " ".join(sentences)
 
 

@@ -45,8 +45,8 @@ def _check_header(header: list[str], schema: dict, path: str | Path) -> list[str
     for what, names in (("unknown", unknown), ("missing", missing), ("repeated", twice)):
         if names:
             raise InputError(
-                f"{path}, header: {what} column {', '.join(map(repr, names))}. Columns are tab "
-                f"separated; known: {known}."
+                f"{path}, header: {what} column {', '.join(map(repr, names))}. Columns are separated by tabs "
+                f"(not by spaces or commas); known: {known}."
             )
     return columns
 
@@ -55,6 +55,8 @@ def _row(line: str, header: list[str], schema: dict, place: str) -> dict:
     cells = [cell.strip() for cell in line.split("\t")]
     if len(cells) > len(header):
         raise InputError(f"{place}: {len(cells)} cells, but the header has {len(header)} columns.")
+    if len(cells) == 1 < len(header):
+        raise InputError(f"{place}: {line!r} is a single cell. Separate the cells by tabs, not by spaces or commas.")
     cells += [""] * (len(header) - len(cells))
     given = {column: cell for column, cell in zip(header, cells, strict=True) if cell}
     defaults = {
@@ -67,8 +69,12 @@ def _check_row(row: dict, schema: dict, place: str) -> None:
     error = first_error(row, schema)
     if error is None:
         return
-    column = f"column {error.absolute_path[0]!r}" if error.absolute_path else "row"
-    raise InputError(f"{place} (subject {row.get('subject', '')!r}), {column}: {explain(error)}")
+    if error.validator == "required":
+        column = next(column for column in error.validator_value if column not in row)
+        said = f"empty. Expected: {schema['properties'][column]['description']}."
+    else:
+        column, said = error.absolute_path[0], explain(error)
+    raise InputError(f"{place} (subject {row.get('subject', '')!r}), column {column!r}: {said}")
 
 
 def _check_unique(rows: list[dict], lines: list[int], path: str | Path) -> None:

@@ -134,12 +134,9 @@ def path_list(name, paths):
 
 
 def final_outputs():
-    """What a whole run leaves: each subject's pictures, layers and alignment, and the tables over all subjects."""
+    """What a whole run leaves. Tables come last: where they are there, Snakemake passes over what a new subject lacks."""
     layered = layout.layered()
     return [
-        *expand(
-            "results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []
-        ),
         *expand("results/{subject}/layered/pictures/pictures.json", subject=layered),
         *expand("results/{subject}/layered/export/export.json", subject=layered),
         *expand("results/{subject}/animatable/pictures/pictures.json", subject=layout.animatable()),
@@ -147,4 +144,7 @@ def final_outputs():
         *layout.driven(),
         *expand("results/{subject}/align/alignment.json", subject=subjects),
         *expand("results/motions/{motion}.json", motion=config["motions"]),
+        *expand(
+            "results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []
+        ),
     ]

@@ -35,7 +35,10 @@ def camera_changes(scene: Scene) -> Iterator[Change]:
     w2c, inverse = scene.w2c, np.linalg.inv(scene.w2c)
     rotation, translation = w2c[:, :3, :3], w2c[:, :3, 3]
     about = -np.einsum("nij,nj->ni", rotation, translation)
-    convert = "Convert the cameras to OpenCV world-to-camera matrices (x right, y down, z forward)."
+    convert = (
+        "Convert the cameras to OpenCV world-to-camera matrices (x right, y down, z forward); in a transforms.json of "
+        "nerfstudio to OpenGL camera-to-world ones."
+    )
     for what, matrices in [
         ("cameras are in OpenGL axes (y up, looking along -z), taken for OpenCV's", _OPENGL @ w2c),
         ("camera-to-world matrices (c2w) were taken for world-to-camera (w2c)", inverse),
@@ -129,7 +132,8 @@ def scale_changes(scene: Scene, estimates: list[float]) -> Iterator[Change]:
         unit = factor in UNITS
         said = f"{factor:.3g} times"
         yield Change("scale", f"the world of cameras and images is {said} that of the bodies{_unit(factor, unit)}",
-                     "Bring cameras and body translation into metres.", moved(scene, scale=factor))  # fmt: skip
+                     "Bring cameras and body translation into metres; for nerfstudio and COLMAP the option `scale`, now s, "
+                     f"is to be s / {factor:.3g}.", moved(scene, scale=factor))  # fmt: skip
         yield Change("scale", f"the subject is {said} as large as the body{_unit(factor, unit)}: a scale that belongs "
                      "to the fit was not applied", "Apply the scale of the fit (THuman: vertices times scale, then "
                      "plus translation) or divide scan and cameras by it.",

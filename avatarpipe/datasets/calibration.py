@@ -54,7 +54,7 @@ def read_calibration(path: Path) -> Calibration:
 
     Its K is OpenCV's, with pixel centres at 0. InputError names the camera and what is wrong with it.
     """
-    document = read_json(path)
+    document = read_json(path, given=True)
     if not isinstance(document, dict) or not document:
         raise InputError(
             f"{path}: expected an object with a record for each camera. Fetch it again."

@@ -143,7 +143,7 @@ def _read_calibration(person: _Person, views: tuple[str, ...]) -> Calibration:
 
 
 def _record(path: Path) -> dict[str, np.ndarray]:
-    document = read_json(path)
+    document = read_json(path, given=True)
     arrays = {}
     for key, shape in _SHAPES.items():
         try:

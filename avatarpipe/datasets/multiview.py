@@ -261,7 +261,8 @@ class _Outcome:
 
 def _write_missing(draft: Path, missing: list[tuple[str, str, str]]) -> None:
     if missing:
-        log.warning("%d views are missing: see missing.csv.", len(missing))
+        what = "1 view is missing" if len(missing) == 1 else f"{len(missing)} views are missing"
+        log.warning("%s, left out and listed in missing.csv beside the capture.", what)
     table = pd.DataFrame(sorted(missing), columns=["frame", "camera", "reason"])
     with atomic_file(draft / "missing.csv") as temporary:
         table.to_csv(temporary, index=False)

@@ -194,7 +194,13 @@ def _files(cameras: Sequence[_Camera], folder: Folder) -> Files:
             for number, name in names.items()
         }
         masks.append({number: mask for number, (there, mask) in found.items() if there})
-    if any(images) and not any(masks):
+    if not any(images):
+        first = next(name for camera in cameras for name in camera.images.values())
+        raise InputError(
+            f"{folder.calibration}: none of the images that it names is there, the first {_image_name(folder, first)}. "
+            f"Copy them into {folder.path}, or name their folder as it lies."
+        )
+    if not any(masks):
         raise InputError(
             f"{folder.path}: no image has a mask: neither in {folder.masks}/ under the image's name, nor named by "
             f"{folder.calibration.name}, nor as alpha channel of a PNG. docs/own-data.md says how to make masks."

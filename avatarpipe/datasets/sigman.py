@@ -79,7 +79,7 @@ def _one_frame(folder: Path, names: tuple[str, ...]) -> list[Mapping[int, Path]]
 
 def read_calibration(path: Path) -> Calibration:
     """The cameras at `path`; InputError names the one that is broken."""
-    document = read_json(path)
+    document = read_json(path, given=True)
     if not isinstance(document, dict) or not document:
         raise InputError(
             f"{path}: expected an object with a record for each camera. Fetch it again."

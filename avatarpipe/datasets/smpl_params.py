@@ -65,7 +65,9 @@ def write_smpl_params(
 
 def _read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     path = require_file(
-        path, "The body fit of the recording was expected here; fetch it (resources/README.md)."
+        path,
+        "The body fit of the recording was expected here; resources/README.md says where to get it, docs/own-data.md "
+        "what one of your own holds.",
     )
     try:
         check_size(path)
@@ -84,7 +86,8 @@ def _read_arrays(path: str | Path) -> dict[str, np.ndarray]:
             raise InputError(f"{path}: {name} is missing. Fetch the file again.")
         if name in arrays and (arrays[name].ndim != 2 or arrays[name].shape[1] != size):
             raise InputError(
-                f"{path}: {name} has shape {arrays[name].shape}, expected (frames, {size})."
+                f"{path}: {name} has shape {arrays[name].shape}, expected (frames, {size}) of an SMPL-X fit in axis-angle; "
+                "docs/own-data.md has all shapes."
             )
     if not len(arrays["betas"]):
         raise InputError(f"{path}: betas has no row. Fetch the file again.")

@@ -271,7 +271,8 @@ def truncate(folder):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda f: (f / "transforms.json").write_text("{"), "not valid JSON"),
+        (lambda f: (f / "transforms.json").write_text("{"), "Mend it, or export"),
+        (lambda f: shutil.rmtree(f / "images"), "none of the images that it names is there"),
         (lambda f: (f / "smpl_params.npz").unlink(), "smpl_params.npz: no such file"),
         (lambda f: shutil.rmtree(f / "masks"), "no image has a mask"),
         (nan_poses, "transl holds NaN"),

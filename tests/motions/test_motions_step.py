@@ -1,6 +1,7 @@
 """The step: one command from a raw file to the container, its pictures and its manifest."""
 
 import json
+import re
 from pathlib import Path
 
 import motions_writers as writers
@@ -12,6 +13,7 @@ from avatarpipe.errors import InputError
 from avatarpipe.motions.configured import DEFAULTS, ConfiguredMotions
 from avatarpipe.motions.motion import Motion
 from avatarpipe.motions.preview import strip
+from avatarpipe.motions.procedural import MOTIONS
 from avatarpipe.motions.read import FORMATS, read_motion
 from avatarpipe.schemas import read_yaml
 from avatarpipe.steps.convert_motion import ConvertMotion, main, run
@@ -22,6 +24,14 @@ def amass(fake_body, tmp_path):
     """A z-up sequence of 13 frames at 120 a second, high above the floor."""
     motion = writers.sample_motion(fake_body, frames=13, fps=120.0)
     return writers.amass_smplx(tmp_path / "x_stageii.npz", motion, fake_body)
+
+
+def test_the_configuration_knows_the_motions_that_are_made_here():
+    schema = read_yaml(Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml")["$defs"]["motion"]
+    for pattern in (schema["pattern"], schema["properties"]["file"]["pattern"]):
+        for name in ("clip.npz", *(f"procedural:{kind}{seed}" for kind in MOTIONS for seed in ("", ":7"))):
+            assert re.search(pattern, name)
+        assert not re.search(pattern, "procedural:danse") and not re.search(pattern, "procedural:walk:x")
 
 
 def test_a_motion_its_pictures_and_last_its_manifest(amass, fake_body, fake_body_file, tmp_path):

@@ -67,6 +67,14 @@ def test_missing_4d_dress_files_are_named_with_what_to_do(tmp_path):
     assert "'dora'" in output and "resources/README.md" in output
 
 
+def test_what_a_new_subject_lacks_is_named_beside_tables_of_earlier_ones(tmp_path):
+    project = new_project(tmp_path, "ada synthetic 1 female", "dora 4d-dress 00122/Inner/Take8 female")
+    for name in ("tables/metrics.parquet", "tables/metrics.csv"):
+        (tmp_path / "results" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "results" / name).touch()
+    assert "Subject 'dora'" in project.run("--dry-run", succeeds=False)
+
+
 def test_4d_dress_files_in_place_take_the_place_of_synthesis(tmp_path):
     project = new_project(tmp_path, "dora 4d-dress 00122/Inner/Take8 female")
     folder = tmp_path / "resources/4d-dress/00122/Inner/Take8"

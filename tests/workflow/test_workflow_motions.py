@@ -43,9 +43,11 @@ def test_bad_motions_stop_before_anything_runs(project):
         ),
         ({"x": {"format": "amass"}}, r"motions\.x: 'file' is a required property"),
         ({"x": {"file": "a", "up": "x"}}, r"motions\.x\.up: 'x' is not one of"),
-        ({"x": 3}, r"motions\.x: 3 is not of type 'string', 'object'"),
-        ({"../x": "procedural:walk"}, r"motions: '\.\./x' does not match"),
-        ("procedural:walk", r"motions: 'procedural:walk' is not of type 'object'"),
+        ({"x": "procedural:danse"}, r"motions\.x: 'procedural:danse' does not fit\. .* walk, dance"),
+        ({"x": {"file": "procedural:danse"}}, r"motions\.x\.file: 'procedural:danse' does not fit\. .* walk, dance"),
+        ({"x": 3}, r"motions\.x: 3 is not text or a group of keys"),
+        ({"../x": "procedural:walk"}, r"motions: '\.\./x' does not fit\. Expected: letters"),
+        ("procedural:walk", r"motions: 'procedural:walk' is not a group of keys"),
     ],
 )
 def test_a_bad_section_is_named(motions, says):

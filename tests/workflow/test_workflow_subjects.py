@@ -85,11 +85,13 @@ def test_cells_stay_text_and_comments_are_skipped(tmp_path):
         ("a synthetic -7 male", "source", "seed"),
         ("a synthetic 7 other", "gender", "male or female"),
         ("a synthetic 7 neutral", "gender", "whose body and clothes"),
-        ("a synthetic 7", "row", "'gender' is a required property"),
+        ("a synthetic 7", "gender", "empty. Expected: which body model fits"),
         ("a 4d-dress 00122/Inner/Take8 male x", "frames", "whole number"),
         ("a 4d-dress 00122/Inner male 11", "source", "SUBJECT/OUTFIT/SEQUENCE"),
         ("a synthetic 7 male 3", "frames", "only frame"),
         ("a synthetic 7 male 0 magic", "methods", "layered"),
+        ("a synthetic 7 male 0 layerd", "methods", "did you mean 'layered'?"),
+        ("a synthetic 7 male 0 animatable", "dataset", "one that has video"),
         ("a sigman item7 neutral all animatable", "dataset", "one that has video"),
         ("a four-view 0001 male all animatable", "dataset", "one that has video"),
         ("a avatarrex zzr neutral 7 animatable", "frames", "several frames"),
@@ -118,6 +120,14 @@ def test_a_bad_cell_is_named(tmp_path, row, column, says):
     if "\n" not in row:
         assert (column if column == "row" else f"column '{column}'") in message
         assert says in message
+
+
+@pytest.mark.parametrize("row", ["a synthetic 7 male", "a,synthetic,7,male"])
+def test_a_row_without_tabs_is_told_to_have_them(tmp_path, row):
+    path = tmp_path / "subjects.tsv"
+    path.write_text(f"subject\tdataset\tsource\tgender\n{row}\n")
+    with pytest.raises(InputError, match=r"line 2: '.*' is a single cell\. Separate the cells by tabs"):
+        read_subjects(path, SCHEMA)
 
 
 def test_a_missing_source_is_named(tmp_path):

@@ -34,7 +34,7 @@ def read_transforms(path: str | Path) -> list[PosedImage]:
     translation, intrinsics that are missing or absurd, and paths that leave the folder.
     """
     path = Path(path)
-    document = read_json(path)
+    document = read_json(path, given=True)
     entries = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(
