@@ -94,13 +94,13 @@ class Layout:
         """The files a subject is read from; of a synthetic one its manifest, which is written last."""
         if step := self.made_by(subject):
             return f"results/{subject}/{step}/manifest.json"
-        dataset = self.cell(subject, "dataset")
+        dataset, source, gender, frames = (
+            self.cell(subject, column) for column in ("dataset", "source", "gender", "frames")
+        )
         labels = dataset in LABELLED and self.config["segmentation"]["provider"] == "scan_labels"
         section = self.config["datasets"][dataset]
         try:
-            return raw_inputs(
-                dataset, self.cell(subject, "source"), self.cell(subject, "frames"), section, labels
-            )
+            return raw_inputs(dataset, source, gender, frames, section, labels)
         except InputError as error:
             raise InputError(f"{error} Subject {subject!r} of {self.config['subjects']} needs it.") from None
 

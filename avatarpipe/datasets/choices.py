@@ -19,6 +19,12 @@ def settled(options: Mapping, source: str) -> dict:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
+def smpl_file(options: Mapping, gender: str) -> Path | None:
+    """The SMPL model of a gender that the settled option smpl names, {gender} filled in; None where it names none."""
+    name = options.get("smpl")
+    return Path(name.replace("{gender}", gender)) if name else None
+
+
 def camera_positions(
     chosen: Sequence[str | int] | str, names: Sequence[str], path: Path
 ) -> list[int]:

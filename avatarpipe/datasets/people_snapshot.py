@@ -24,7 +24,7 @@ from avatarpipe.capture.frames import frame_name, frame_numbers
 from avatarpipe.datasets import hdf5, video
 from avatarpipe.datasets.arrays import finite, read_dict
 from avatarpipe.datasets.calibration import Calibration
-from avatarpipe.datasets.choices import settled
+from avatarpipe.datasets.choices import settled, smpl_file
 from avatarpipe.datasets.multiview import MultiViewSource, Request, View
 from avatarpipe.datasets.similarity import upright
 from avatarpipe.datasets.smpl_rest import rest_joints
@@ -51,7 +51,8 @@ def read(request: Request) -> MultiViewSource:
     folder = request.folder("A recording is a folder such as male-3-casual.")
     request = replace(request, options=settled(request.options, request.source))
     calibration = _read_camera(folder / CAMERA)
-    film, smpl = _film(folder), _smpl_file(request)
+    film, smpl = _film(folder), smpl_file(request.options, request.gender)
+    consensus = folder / CONSENSUS
     poses, count = _read_poses(request, folder)
     _check_masks(folder / MASKS, count, calibration)
     numbers = frame_numbers(request.frames, range(count))
@@ -70,6 +71,7 @@ def read(request: Request) -> MultiViewSource:
             "masks": folder / MASKS,
             "video": film,
             **({"smpl": smpl} if smpl else {}),
+            **({"shape": consensus} if smpl and consensus.is_file() else {}),
         },
         boundary_radius=int(request.options.get("boundary_radius", 4)),
         unpack=partial(_unpacked, film, folder / MASKS, numbers),
@@ -118,7 +120,7 @@ def _read_poses(request: Request, folder: Path) -> tuple[BodyParams, int]:
 def _shape(request: Request, folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """(SMPL's rest pelvis (3,), SMPL-X betas (10,) or None)."""
     options, pelvis, betas = request.options, SMPL_REST_PELVIS, None
-    if smpl := _smpl_file(request):
+    if smpl := smpl_file(options, request.gender):
         joints = rest_joints(smpl, _smpl_betas(folder))
         pelvis, betas = joints[0], shape_of_joints(joints, request.body)
     if options.get("betas") is not None:
@@ -129,12 +131,6 @@ def _shape(request: Request, folder: Path) -> tuple[np.ndarray, np.ndarray | Non
             folder,
         )
     return pelvis, betas
-
-
-def _smpl_file(request: Request) -> Path | None:
-    """The SMPL model of the request's gender, where the option names one."""
-    name = request.options.get("smpl")
-    return Path(name.replace("{gender}", request.gender)) if name else None
 
 
 def _smpl_betas(folder: Path) -> np.ndarray:

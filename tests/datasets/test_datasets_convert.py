@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import datasets_recordings as demo
 import numpy as np
@@ -53,7 +54,7 @@ LAYOUTS = {
 def test_convert(tmp_path, fake_body, fake_body_file, dataset):
     raw = tmp_path / "raw"
     options, frames, cameras = LAYOUTS[dataset](raw, fake_body)
-    listed = raw_inputs(dataset, "take", "all", {"root": str(raw), **options}, False)
+    listed = raw_inputs(dataset, "take", "neutral", "all", {"root": str(raw), **options}, False)
     assert listed and all(path.is_file() for path in listed)
     out = tmp_path / "ann/convert/capture.json"
     convert.run(
@@ -70,3 +71,4 @@ def test_convert(tmp_path, fake_body, fake_body_file, dataset):
     assert not any(path.name.startswith(".") for path in out.parent.iterdir())
     hashed = capture.manifest.provenance["inputs"]
     assert {"calibration", "poses"} & set(hashed)
+    assert {Path(entry["path"]) for entry in hashed.values()} <= {*listed, fake_body_file}

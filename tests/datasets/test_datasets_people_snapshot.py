@@ -155,6 +155,8 @@ def test_betas_of_the_consensus_are_taken_where_the_poses_have_none(tmp_path, fa
         demo.request(tmp_path, fake_body, smpl=str(tmp_path / "smpl.npz"))
     )
     assert source.poses.betas[0, 0] == pytest.approx(1.5, abs=0.05)
+    assert source.inputs["smpl"] == tmp_path / "smpl.npz"
+    assert source.inputs["shape"] == tmp_path / "take/consensus.pkl"
 
 
 @pytest.fixture

@@ -105,8 +105,27 @@ def test_all_frames_of_scans_are_inputs_and_labels_only_where_they_are_read():
     by_network = {"provider": "sapiens"}
     found = layout("4d-dress", DRESS, "all", segmentation=by_network).raw_files("dora")
     assert sorted(found) == sorted(paths)
+    paths += touch("4d-dress", f"{DRESS}/Semantic/labels/label-f00012.pkl")
+    found = layout("4d-dress", DRESS, "all", segmentation=by_network).raw_files("dora")
+    assert sorted(found) == sorted(paths)
     with pytest.raises(InputError, match=r"label-f00011\.pkl: no such file"):
         layout("4d-dress", DRESS, "all").raw_files("dora")
+
+
+def test_the_licensed_model_of_a_fit_is_an_input_where_it_is_named():
+    """And with it the file that is asked for the shape; a model that is named and not there is told while jobs are planned."""
+    source, names = RAW_FILES["people-snapshot"]
+    paths = touch("people-snapshot", *names, f"{source}/consensus.pkl")
+    assert sorted(layout("people-snapshot", source).raw_files("dora")) == sorted(paths[:-1])
+    named = {"people-snapshot": {"smpl": "resources/smpl/SMPL_{gender}.pkl"}}
+    with pytest.raises(InputError, match=r"smpl/SMPL_male\.pkl: no such file.*people-snapshot\.smpl.*'dora' of"):
+        layout("people-snapshot", source, datasets=named).raw_files("dora")
+    paths += touch("smpl", "SMPL_male.pkl")
+    touch("smpl", "SMPL_female.pkl")
+    assert sorted(layout("people-snapshot", source, datasets=named).raw_files("dora")) == sorted(paths)
+    paths.remove(paths[-2])
+    Path("resources/people-snapshot", source, "consensus.pkl").unlink()
+    assert sorted(layout("people-snapshot", source, datasets=named).raw_files("dora")) == sorted(paths)
 
 
 def test_options_reach_the_step_without_those_of_other_recordings():
