@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def _summary(name: str) -> str:
 
 def usage() -> str:
     """What `avatarpipe --help` says."""
-    lines = [f"  {name:<18} {_summary(name)}" for name in step_names()]
+    names = step_names()
+    width = max(map(len, names))
+    lines = [f"  {name:<{width}}  {_summary(name)}" for name in names]
     return "\n".join(
         [
             "usage: avatarpipe STEP [options]",
@@ -51,7 +54,9 @@ def main(args: list[str] | None = None) -> None:
         raise SystemExit(0 if args else 2)
     name = args[0].replace("_", "-")
     if name not in step_names():
-        sys.stderr.write(f"error: {args[0]}: no such step.\n{usage()}\n")
+        near = get_close_matches(name, step_names(), n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        sys.stderr.write(f"error: {args[0]}: no such step. {hint}`avatarpipe --help` lists them.\n")
         raise SystemExit(2)
     import_module(f"avatarpipe.steps.{_module(name)}").main(args[1:])
 

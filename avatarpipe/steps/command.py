@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from avatarpipe.faults import MACHINE_FAILED, explained
 from avatarpipe.provenance_files import write_provenance
 from avatarpipe.record import recording
 from avatarpipe.steadiness import Inputs, named_files, refuse_changed
+from avatarpipe.terminal import bar_console
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -28,7 +30,15 @@ def run_step(run: Callable, args: Sequence[str] | None = None) -> None:
     (parameter,) = inspect.signature(run, eval_str=True).parameters.values()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     args = sys.argv[1:] if args is None else list(args)
-    with_message(lambda: _recorded(run, tyro.cli(parameter.annotation, prog=_program(run), args=args), args))
+    with_message(lambda: _announced(run, tyro.cli(parameter.annotation, prog=_program(run), args=args), args))
+
+
+def _announced(run: Callable, options, args: Sequence[str]) -> None:
+    """Run the step; who watches a terminal is told before what it makes, once where several processes make it."""
+    out, console = getattr(options, "out", None), bar_console()
+    if out is not None and console is not None and os.environ.get("RANK", "0") == "0":
+        console.print(f"{_program(run)}: making {out}", markup=False, highlight=False, soft_wrap=True)
+    _recorded(run, options, args)
 
 
 def _recorded(run: Callable, options, args: Sequence[str]) -> None:

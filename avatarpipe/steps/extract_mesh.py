@@ -59,7 +59,7 @@ def run(options: ExtractMesh) -> None:
     meshes = {"composite": surface, "composite_posed": posed, "garment": garment}
     reports = {name: watertight_report(mesh) for name, mesh in meshes.items()}
     for name, report in reports.items():
-        log.info("%s: %s", name, ", ".join(f"{key} {value}" for key, value in report.items()))
+        log.info("%s: %s", name, _in_words(report))
     inputs = {"avatar": options.avatar, "capture": options.capture}
     with publishing(options.out) as draft:
         for name, mesh in meshes.items():
@@ -67,6 +67,18 @@ def run(options: ExtractMesh) -> None:
         save_mesh(garment, draft / "garment.glb")
         manifest = {"meshes": reports, "provenance": provenance(inputs, asdict(options))}
         write_json(draft / options.out.name, manifest)
+
+
+def _in_words(report: dict) -> str:
+    """A watertight report as one line."""
+    pieces = "1 piece" if report["components"] == 1 else f"{report['components']} pieces"
+    if report["is_watertight"]:
+        closed = f"closed, {1000 * report['volume']:.1f} l"
+    else:
+        closed = f"open at {report['boundary_edges']} edges"
+        if report["nonmanifold_edges"]:
+            closed += f", {report['nonmanifold_edges']} edges with three faces or more"
+    return f"{report['vertices']} vertices, {report['faces']} faces, {pieces}, {closed}"
 
 
 def main(args: list[str] | None = None) -> None:

@@ -67,7 +67,7 @@ def _checked_fit(capture: Capture, body: Body, options: Normalize) -> dict[str, 
     count = min(options.checked_frames, len(capture.frames))
     frames = np.unique(np.linspace(0, len(capture.frames) - 1, count).round().astype(int))
     measured = []
-    for frame in tracked(frames.tolist(), len(frames), "check"):
+    for frame in tracked(frames.tolist(), len(frames), f"{capture.subject} check"):
         found = fit.measure(body, capture.poses[frame], capture.scan(frame))
         fit.check(found, options.tolerance, f"{options.capture}{_place(capture, frame)}")
         measured.append(found)
@@ -82,7 +82,7 @@ def _place(capture: Capture, frame: int) -> str:
 def _move_scans(capture: Capture, matrix: np.ndarray, poses: BodyParams, draft: Path) -> dict:
     frames = capture.frame_names
     scans = (capture.scan(frame).transformed(matrix) for frame in frames)
-    shown = tracked(scans, len(frames), "normalize")
+    shown = tracked(scans, len(frames), f"{capture.subject} normalize")
     return write_scans(shown, frames, capture.frames["time"], poses, draft)
 
 

@@ -66,7 +66,7 @@ def run(options: Render) -> None:
         views = chain(
             _scan_views(capture, cameras, options), _hidden_views(capture, garments, cameras, options)
         )
-        for path, view, labelled in tracked(views, total, "render"):
+        for path, view, labelled in tracked(views, total, f"{capture.subject} render"):
             _write_view(draft, path, view, labelled)
         _manifest(capture, options, write_cameras(draft, cameras), draft)
 
@@ -76,7 +76,7 @@ def _stage(capture: Capture, options: Render) -> tuple[np.ndarray, float]:
     if len(capture.frames) == 1:
         return np.zeros(3), options.distance
     boxes = []
-    for frame in tracked(capture.frame_names, len(capture.frames), "measure"):
+    for frame in tracked(capture.frame_names, len(capture.frames), f"{capture.subject} measure"):
         vertices = capture.scan(frame).vertices
         boxes.append((vertices.min(axis=0), vertices.max(axis=0)))
     low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)

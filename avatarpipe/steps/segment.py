@@ -46,7 +46,8 @@ def run(options: Segment) -> None:
     else:
         maps = scan_labels.label_maps(capture)
     with publishing(options.out) as draft:
-        _write_maps(tracked(maps, len(capture.views()), "segment"), capture, options, draft)
+        maps = tracked(maps, len(capture.views()), f"{capture.subject} segment")
+        _write_maps(maps, capture, options, draft)
         capture.manifest.moved(
             capture.folder,
             options.out.parent,

@@ -70,8 +70,11 @@ def test_help_lists_the_steps(capsys):
 
 def test_an_unknown_step(capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["levitate"])
-    assert caught.value.code == 2 and "levitate: no such step" in capsys.readouterr().err
+        main(["fly"])
+    assert caught.value.code == 2 and "fly: no such step. `avatarpipe --help`" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["normalise"])
+    assert "normalise: no such step. Did you mean normalize?" in capsys.readouterr().err
 
 
 def test_provenance_is_json_and_repeatable(tmp_path):
