@@ -14,18 +14,42 @@ from avatarpipe.files import require_file
 _NUMPY = frozenset(
     f"{module}.{name}"
     for module, names in {
-        "numpy": ("ndarray", "dtype"),
-        "numpy.core.multiarray": ("_reconstruct", "scalar"),
-        "numpy._core.multiarray": ("_reconstruct", "scalar"),
+        "numpy": ("dtype",),
+        "numpy.core.multiarray": ("scalar",),
+        "numpy._core.multiarray": ("scalar",),
         "numpy.core.numeric": ("_frombuffer",),
         "numpy._core.numeric": ("_frombuffer",),
     }.items()
     for name in names
 )
-_BUILTINS = frozenset(
-    f"builtins.{name}"
-    for name in ("list", "dict", "set", "frozenset", "tuple", "bytearray", "complex", "slice", "range")
-) | {"collections.OrderedDict", "_codecs.encode"}
+_BUILTINS = frozenset({"builtins.dict", "builtins.complex", "builtins.slice", "collections.OrderedDict", "_codecs.encode"})
+
+
+def _gathers(kind: type) -> Callable:
+    """`kind`, called with what the pickle itself holds: list(range(10**10)) is forty bytes of pickle."""
+
+    def gathered(items=()):
+        if not isinstance(items, (list, tuple, set, frozenset, bytes, str)):
+            raise TypeError(f"a {kind.__name__} of a {type(items).__name__}")
+        return kind(items)
+
+    return gathered
+
+
+def _empty_array(kind, shape, code) -> np.ndarray:
+    """What numpy's _reconstruct is for: an array that the pickle fills afterwards, and cannot make larger than itself."""
+    if shape != (0,):
+        raise TypeError(f"an array of shape {shape} to begin with")
+    return np.empty(0, np.int8)
+
+
+_IN_PLACE_OF = {
+    f"builtins.{kind.__name__}": _gathers(kind) for kind in (list, tuple, set, frozenset, bytearray)
+} | {
+    "numpy.ndarray": "numpy.ndarray",  # an argument of _reconstruct, and nothing to be called
+    "numpy.core.multiarray._reconstruct": _empty_array,
+    "numpy._core.multiarray._reconstruct": _empty_array,
+}
 
 
 class _SafeUnpickler(pickle.Unpickler):
@@ -34,7 +58,7 @@ class _SafeUnpickler(pickle.Unpickler):
     ):
         super().__init__(stream, encoding=encoding)
         self._allow = _NUMPY | _BUILTINS | allow
-        self._instead = instead
+        self._instead = _IN_PLACE_OF | dict(instead)
 
     def find_class(self, module: str, name: str):
         module = "builtins" if module == "__builtin__" else module  # as Python 2 called it

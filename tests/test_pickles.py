@@ -5,8 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from avatarpipe.errors import InputError
+from avatarpipe.motions.tensors import TENSOR_NAMES, load_storage
 from avatarpipe.pickles import load_pickle
 
 
@@ -76,3 +78,41 @@ def test_truncated(tmp_path, keep):
 def test_missing(tmp_path):
     with pytest.raises(InputError, match=r"gone\.pkl: no such file"):
         load_pickle(tmp_path / "gone.pkl")
+
+
+def _called(name: str, argument: bytes) -> bytes:
+    """The opcodes of a call of one argument."""
+    return b"c" + name.replace(".", "\n").encode() + b"\n" + argument + b"\x85R"
+
+
+_MANY = b"\x8a\x08" + (10**11).to_bytes(8, "little")  # would be 800 GB
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        _called("builtins.list", _called("builtins.range", _MANY)),
+        _called("builtins.list", _called("builtins.bytearray", _MANY)),
+        _called("builtins.set", _called("numpy.ndarray", _MANY)),
+        _called("builtins.bytearray", _MANY),
+        _called("numpy.ndarray", _MANY),
+        _called("builtins.tuple", _MANY),
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + _MANY + b"\x85C\x01b\x87R",
+    ],
+)
+def test_a_few_bytes_do_not_fill_the_memory(tmp_path, code):
+    path = tmp_path / "bomb.pkl"
+    path.write_bytes(b"\x80\x03" + code + b".")
+    with pytest.raises(InputError, match=r"bomb\.pkl: (this pickle wants to run|truncated or not a pickle \(TypeError)"):
+        load_pickle(path)
+
+
+def test_a_tensor_that_is_one_number_ten_billion_times_is_refused(tmp_path):
+    path = tmp_path / "bomb.pkl"
+    path.write_bytes(pickle.dumps({"poses": torch.zeros(1).expand(10**10)}))
+    assert path.stat().st_size < 1000
+    with pytest.raises(InputError, match=r"bomb\.pkl: .*a tensor of shape \(10000000000,\)"):
+        load_pickle(path, TENSOR_NAMES, instead=load_storage())
+    path.write_bytes(pickle.dumps({"poses": torch.ones(1, 3).expand(5, 3)}))
+    found = load_pickle(path, TENSOR_NAMES, instead=load_storage())
+    assert torch.equal(found["poses"], torch.ones(5, 3))
