@@ -14,12 +14,13 @@ import tyro
 
 from avatarpipe.capture.writing import publishing
 from avatarpipe.devices import chosen_device
+from avatarpipe.environments import loaded_packages
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.comparison import compare_results, compare_tables
 from avatarpipe.evaluation.rows import tidy
 from avatarpipe.files import atomic_file, atomic_folder, file_sha256, write_json
 from avatarpipe.provenance import hash_inputs
-from avatarpipe.provenance_files import fingerprint, loaded_packages, provenance_path
+from avatarpipe.provenance_files import fingerprint, provenance_path
 from avatarpipe.record import recording
 from avatarpipe.steps import rerun, verify
 from avatarpipe.steps.command import run_step
@@ -127,6 +128,13 @@ def test_the_same_work_differs_in_nothing_but_the_run(project):
         }
         texts.append(found)
     assert texts[0] == texts[1]
+
+
+def test_results_that_are_a_link_to_another_disk_know_their_project(project, tmp_path_factory):
+    (project / "results").symlink_to(tmp_path_factory.mktemp("disk"))
+    run_step(make, ["--source", "raw.txt", "--out", "results/x/made.json"])
+    found = json.loads((project / "results/x/provenance.json").read_text())
+    assert found["run"]["folder"] == "../.." and found["inputs"]["source"]["path"] == "../../raw.txt"
 
 
 def test_a_step_that_fails_or_makes_nothing_leaves_none(project):

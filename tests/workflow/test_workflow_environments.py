@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata as metadata
+import json
 import os
 import re
 import subprocess
@@ -15,7 +16,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from workflow_project import ROOT
 
+from avatarpipe.evaluation.rows import tidy
+from avatarpipe.files import file_sha256
 from avatarpipe.sources import sources
+from avatarpipe.tables import write_table
 
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 RULE = re.compile(r"^( *)rule (\w+):\n((?:\1 +.*\n|\n)+)", re.M)
@@ -194,36 +198,46 @@ rule fish:
     shell: "python look.py > {output}"
 """
 
+LOOK = """
+import json, sys
+from importlib.util import find_spec
+from pathlib import Path
+sys.path.insert(0, "{root}")
+from avatarpipe.environments import environment_note
+found = [name for name in ("cowsay", "pyfiglet", "torch") if find_spec(name)]
+print(json.dumps(dict(packages=found, **environment_note(Path("/nowhere"), Path("/nowhere")))))
+"""
+BY_CONDA = (sys.executable, "-m", "snakemake", "--cores", "2", "--sdm", "conda")
+
+
+def with_conda(monkeypatch) -> None:
+    """Put the uv-backed conda in front; the caller's PYTHONPATH must not reach the jobs' imports."""
+    path = f"{ROOT}/workflow/conda-uv/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
 
 def test_a_package_of_one_environment_is_not_importable_in_the_other(tmp_path, monkeypatch):
-    """Built by uv from two conda files; neither sees the other's package, nor torch here; rebuilt when a file changes."""
-    (tmp_path / "look.py").write_text(
-        "from importlib.util import find_spec\nprint([n for n in ('cowsay', 'pyfiglet', 'torch') if find_spec(n)])\n"
-    )
+    """Built by uv from two conda files; neither sees the other's package, nor torch here; rebuilt when a file changes.
+
+    What a step would note of its environment is where that lies and which file it was built of.
+    """
+    (tmp_path / "look.py").write_text(LOOK.format(root=ROOT))
     for name, package in (("cow", "cowsay==6.1"), ("fish", "pyfiglet==1.0.2")):
         (tmp_path / f"{name}.yaml").write_text(
             f"dependencies: [python={VERSION}, pip, {{pip: [{package}]}}]\n"
         )
     (tmp_path / "Snakefile").write_text(TWO)
-    monkeypatch.setenv(
-        "PATH", f"{ROOT}/workflow/conda-uv/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the caller's must not reach the jobs' imports
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        "2",
-        "--sdm",
-        "conda",
-        "--conda-prefix",
-        "envs",
-    ]
+    with_conda(monkeypatch)
+    command = [*BY_CONDA, "--conda-prefix", "envs"]
     first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
-    assert (tmp_path / "cow.txt").read_text() == "['cowsay']\n"
-    assert (tmp_path / "fish.txt").read_text() == "['pyfiglet']\n"
+    for name, package in (("cow", "cowsay"), ("fish", "pyfiglet")):
+        found = json.loads((tmp_path / f"{name}.txt").read_text())
+        assert found["packages"] == [package]
+        spec = Path(os.path.dirname(found["interpreter"])).parent.with_suffix(".yaml")
+        assert spec.name == found["file"] and (tmp_path / "envs").samefile(spec.parent)
+        assert found["sha256"] == file_sha256(tmp_path / f"{name}.yaml") == file_sha256(spec)
     cow = tmp_path / "cow.yaml"
     cow.write_text(cow.read_text().replace("6.1", "6.0"))
     again = subprocess.run([*command, "--dry-run"], cwd=tmp_path, capture_output=True, text=True)
@@ -232,3 +246,78 @@ def test_a_package_of_one_environment_is_not_importable_in_the_other(tmp_path, m
         "Software environment definition has changed" in said
         and "fish.txt" not in said.partition("Job stats")[0]
     )
+
+
+CHAIN = """
+rule all:
+    input: "results/two/metrics.parquet"
+
+rule one:
+    input: "raw.parquet"
+    output: "results/one/metrics.parquet"
+    conda: "one.yaml"
+    shell: "PYTHONPATH={root} python -m avatarpipe.steps.collect --metrics {{input}} --out {{output}}"
+
+rule two:
+    input: "results/one/metrics.parquet"
+    output: "results/two/metrics.parquet"
+    conda: "two.yaml"
+    shell: "PYTHONPATH={root} python -m avatarpipe.steps.collect --metrics {{input}} --out {{output}}"
+"""
+NEEDED = ("matplotlib", "numpy", "pandas", "pyarrow", "rich")
+TYROS = {"one": "1.0.16", "two": "1.0.15"}
+
+
+@pytest.fixture
+def chain(tmp_path, monkeypatch) -> Path:
+    """A project whose two steps ran in environments with a tyro each, neither of them the one of here."""
+    pins = [f"{name}=={metadata.version(name)}" for name in NEEDED]
+    for name, tyro in TYROS.items():
+        spec = {"dependencies": [f"python={VERSION}", "pip", {"pip": [*pins, f"tyro=={tyro}"]}]}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(spec))
+    (tmp_path / "Snakefile").write_text(CHAIN.format(root=ROOT))
+    rows = [{"camera": name, "metric": "psnr", "value": 30.0, "unit": "dB"} for name in "ab"]
+    shared = {"subject": "ann", "method": "layered", "stage": "outer", "split": "test"}
+    write_table(tidy(rows, **shared), tmp_path / "raw.parquet")
+    with_conda(monkeypatch)
+    by_conda(tmp_path)
+    return tmp_path
+
+
+def by_conda(folder: Path, *args: str) -> None:
+    done = subprocess.run([*BY_CONDA, *args], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_chain_of_two_environments_runs_again_in_both(chain):
+    """Also after one of them was deleted and built again as the message says."""
+    target = "results/two/provenance.json"
+    status, said = avatarpipe(chain, "verify", "results")
+    assert status == 0 and said.startswith("2 of 2 steps hold")
+    status, said = avatarpipe(chain, "rerun", target, "--into", "again")
+    assert status == 0 and "18 of 18 outputs are the same bytes" in said
+    for name, tyro in TYROS.items():
+        packages = json.loads((chain / f"again/results/{name}/provenance.json").read_text())["packages"]
+        assert packages["tyro"] == tyro
+    (prefix,) = (
+        spec.with_suffix("")
+        for spec in (chain / ".snakemake/conda").glob("*.yaml")
+        if f"tyro=={TYROS['one']}" in spec.read_text()
+    )
+    for path in chain.glob(f".snakemake/conda/{prefix.name}*"):
+        subprocess.run(["rm", "-r", path], check=True)
+    status, said = avatarpipe(chain, "rerun", target, "--into", "more")
+    lacking = f"this Python lacks tyro {TYROS['one']} (here {metadata.version('tyro')})"
+    assert status == 2 and lacking in said and not (chain / "more").exists()
+    command = re.search(r"`snakemake --sdm conda ([^`]*)`", said)[1]
+    by_conda(chain, *command.split())
+    status, said = avatarpipe(chain, "rerun", target, "--into", "more")
+    assert status == 0 and f"by {prefix}/bin/python" in said
+
+
+def avatarpipe(folder: Path, *args: str) -> tuple[int, str]:
+    """(exit status, what it prints) of `avatarpipe ARGS` in a folder."""
+    command = [sys.executable, "-m", "avatarpipe", *args]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
