@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Stop what workflow/slurm-up.sh started.
 set -euo pipefail
-for file in /run/slurmd.pid /run/slurmctld.pid /run/munge/munged.pid; do
+shopt -s nullglob
+for file in /run/slurmd-*.pid /run/slurmctld.pid /run/munge/munged.pid; do
     if [ ! -s "$file" ]; then continue; fi
     pid=$(cat "$file")
     kill "$pid" 2>/dev/null || continue
