@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avatarpipe.errors import InputError
-from avatarpipe.record import note_written
+from avatarpipe.record import note_writing, note_written
 
 _reading_umask = threading.Lock()
 
@@ -27,6 +27,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         _use_default_permissions(temporary)
+        note_writing(path)
         temporary.replace(path)
         note_written(path)
     finally:
@@ -48,6 +49,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         _flush(temporary)
+        note_writing(path)
         if path.is_symlink():  # the link goes, what it points at stays
             path.unlink()
         elif path.exists():

@@ -16,20 +16,35 @@ class Record:
     """By role, "path" and "sha256" of a file at the moment it was noted."""
     device: str = "cpu"
     """Where tensors were computed, as torch calls it."""
+    manifest: Path | None = None
+    """The file that speaks for the step's output, written last."""
+
+    def make_way(self, path: Path) -> None:
+        """Take away a manifest of before, once a file is put beside it that it does not speak of. Drafts are none."""
+        if self.manifest is None or path == self.manifest or not path.is_relative_to(self.manifest.parent):
+            return
+        if not any(part.startswith(".") for part in path.relative_to(self.manifest.parent).parts):
+            self.manifest.unlink(missing_ok=True)
 
 
 _open: list[Record] = []
 
 
 @contextmanager
-def recording() -> Iterator[Record]:
+def recording(manifest: Path | None = None) -> Iterator[Record]:
     """Everything noted inside the block, by any thread of this process, goes into the record."""
-    record = Record()
+    record = Record(manifest=manifest)
     _open.append(record)
     try:
         yield record
     finally:
         _open.remove(record)
+
+
+def note_writing(path: str | Path) -> None:
+    """A file or folder is about to be put in its place."""
+    for record in _open:
+        record.make_way(Path(path))
 
 
 def note_written(path: str | Path) -> None:

@@ -29,19 +29,22 @@ class Inputs:
         return sorted({path for path in (*named, *others) if path not in own})
 
 
-def _signature(path: Path) -> tuple[int, int, int]:
+def _signature(path: Path) -> tuple[int, int, int, int]:
+    """The time at which anything was changed comes first: it cannot be set back, but a new link or owner changes it too."""
     status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _hash(path: Path) -> str | None:
     return file_sha256(path) if path.stat().st_size <= HASHED_BYTES else None
 
 
-def _differs(path: Path, signature: tuple[int, int, int], sha256: str | None) -> bool:
+def _differs(path: Path, signature: tuple[int, int, int, int], sha256: str | None) -> bool:
     if not path.is_file():
         return True
-    return _signature(path) != signature and (sha256 is None or _hash(path) != sha256)
+    if _signature(path) == signature:
+        return False
+    return _hash(path) != sha256 if sha256 is not None else _signature(path)[1:] != signature[1:]
 
 
 def _was_other(entry: Mapping[str, str]) -> bool:

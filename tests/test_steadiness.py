@@ -39,6 +39,10 @@ def change(path: Path, how: str) -> None:
         path.unlink()
     elif how == "touched":
         os.utime(path, (0, 0))
+    elif how == "written to, its time set back":
+        status = path.stat()
+        path.write_text(path.read_text().upper())
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     elif how == "written to again":
         path.write_text(path.read_text())
 
@@ -70,7 +74,7 @@ def run_while(files: Path, changes) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
-@pytest.mark.parametrize("how", ["written to", "replaced", "removed"])
+@pytest.mark.parametrize("how", ["written to", "written to, its time set back", "replaced", "removed"])
 def test_a_changed_input_ends_the_step_without_a_result(files, name, how, capsys):
     with pytest.raises(SystemExit) as caught:
         run_while(files, lambda: change(files / name, how))

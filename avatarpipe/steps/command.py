@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import tyro
 
@@ -44,9 +45,10 @@ def _announced(run: Callable, options, args: Sequence[str]) -> None:
 def _recorded(run: Callable, options, args: Sequence[str]) -> None:
     """Run the step; where it comes to its end, its provenance file is written beside its output."""
     started, inputs = time.time(), Inputs(named_files(options))
-    with recording() as record:
+    out = getattr(options, "out", None)
+    with recording(out if isinstance(out, Path) else None) as record:
         run(options)
-    refuse_changed(inputs.changed(record.inputs, record.written), getattr(options, "out", None))
+    refuse_changed(inputs.changed(record.inputs, record.written), out)
     write_provenance(_module(run), options, args, record, started)
 
 
