@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from avatarpipe.evaluation.rows import DIFFERENCE
-from avatarpipe.evaluation.summary import ARROWS, number
+from avatarpipe.evaluation.summary import ARROWS, deviation, number
 
 _PLACE = ["split", "layer"]
 _ROW = ["method", "stage"]
@@ -23,7 +23,7 @@ class Cell:
 
     def text(self, plus_minus: str = " ± ") -> str:
         """The mean, with its spread in two digits where there are several subjects."""
-        spread = f"{plus_minus}{self.std:.2g}" if len(self.subjects) > 1 else ""
+        spread = deviation(self.std, plus_minus) if len(self.subjects) > 1 else ""
         return f"{number(self.mean)}{spread}"
 
 
@@ -108,13 +108,15 @@ def _ranked(rows: list[Row], metrics: list[str]) -> list[Row]:
 
 
 def _best(metric: str, cells: dict[int, Cell]) -> list[int]:
-    """The rows whose value is the best of two or more of the same subjects; none where no direction is known."""
+    """The rows whose value is the best of two or more of the same subjects, all that are shown alike; none where no
+    direction is known."""
     sign = {"↑": 1, "↓": -1}.get(ARROWS.get(metric.split("_")[0]))
     found = []
     for subjects in {cell.subjects for cell in cells.values()} if sign else ():
         rivals = {row: sign * cell.mean for row, cell in cells.items() if cell.subjects == subjects}
         if len(rivals) > 1:
-            found += [row for row, value in rivals.items() if value == max(rivals.values())]
+            best = number(max(rivals.values()))
+            found += [row for row, value in rivals.items() if number(value) == best]
     return found
 
 

@@ -20,13 +20,22 @@ def summarize(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def number(value: float) -> str:
-    """Four significant digits, no exponent for what people meet here."""
-    return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+    """Four significant digits, zeros at the end too so that columns align; no exponent for what people meet here."""
+    return _digits(value, 4) if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+
+
+def deviation(value: float, plus_minus: str = " ± ") -> str:
+    """A standard deviation in two digits, after its sign."""
+    return f"{plus_minus}{_digits(value, 2)}"
+
+
+def _digits(value: float, count: int) -> str:
+    return f"{value:#.{count}g}".rstrip(".")
 
 
 def spread(row) -> str:
     """The mean, with its standard deviation in two digits where there is more than one value."""
-    return number(row.mean_) if row.count_ == 1 else f"{number(row.mean_)} ± {row.std_:.2g}"
+    return number(row.mean_) if row.count_ == 1 else f"{number(row.mean_)}{deviation(row.std_)}"
 
 
 def _readable(summary: pd.DataFrame) -> pd.DataFrame:

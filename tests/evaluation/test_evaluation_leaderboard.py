@@ -42,7 +42,7 @@ def test_subjects_count_alike_however_many_views_they_have(metrics):
     assert full.cells["psnr"].mean == pytest.approx((32.0 + 20.0) / 2)
     assert full.cells["psnr"].std == pytest.approx(pd.Series([32.0, 20.0]).std())
     assert (full.subjects, skinned.subjects, layered.subjects) == (2, 2, 1)
-    assert layered.cells["psnr"].text() == "40" and "±" in full.cells["psnr"].text()
+    assert layered.cells["psnr"].text() == "40.00" and "±" in full.cells["psnr"].text()
 
 
 def test_best_is_told_only_among_the_same_subjects_and_where_a_direction_is_known(metrics):
@@ -62,6 +62,14 @@ def test_differences_of_stages_do_not_compete():
     assert [row.cells["lpips"].best for row in board[0].rows] == [True, False, False]
 
 
+def test_what_is_shown_alike_is_best_alike():
+    board = blocks(tidy([
+        *rows("ann", "animatable", "full", "psnr", [16.5504]), *rows("ann", "animatable", "skinned", "psnr", [16.5503]),
+        *rows("ann", "animatable", "third", "psnr", [16.54]),
+    ]))  # fmt: skip
+    assert [row.cells["psnr"].best for row in board[0].rows] == [True, True, False]
+
+
 def test_splits_and_layers_are_not_mixed(metrics):
     assert [(b.split, b.layer, len(b.rows)) for b in blocks(metrics)] == [("test", "composite", 3), ("novel", "composite", 1)]
 
@@ -69,8 +77,8 @@ def test_splits_and_layers_are_not_mixed(metrics):
 def test_markdown_shows_direction_spread_and_missing_cells(metrics):
     lines = to_markdown(blocks(metrics)).splitlines()
     assert "| method | stage | subjects | psnr ↑ dB | lpips ↓ | sharpness px |" in lines
-    assert "| animatable | full | 2 | **26 ± 8.5** | 0.2 (n=1) | 3 (n=1) |" in lines
-    assert "| layered | outer | 1 | 40 | – | – |" in lines
+    assert "| animatable | full | 2 | **26.00 ± 8.5** | 0.2000 (n=1) | 3.000 (n=1) |" in lines
+    assert "| layered | outer | 1 | 40.00 | – | – |" in lines
     assert "### split novel, layer composite" in lines
 
 
@@ -85,7 +93,7 @@ def test_latex_has_as_many_cells_as_columns_and_balanced_braces(metrics):
     for columns, body in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", text, re.S):
         table = [line for line in body.splitlines() if line.endswith("\\\\")]
         assert len(table) >= 2 and all(line.count(" & ") == len(columns) - 1 for line in table)
-    assert text.count("{") == text.count("}") and "\\textbf{26 $\\pm$ 8.5}" in text
+    assert text.count("{") == text.count("}") and "\\textbf{26.00 $\\pm$ 8.5}" in text
     assert text.isascii()
 
 

@@ -45,7 +45,7 @@ def test_summary_means_over_cameras(metrics):
 def test_tables_for_people(metrics):
     markdown = to_markdown(summarize(metrics)).splitlines()
     assert (
-        markdown[2] == "| <s> | layered | outer | test | composite | psnr ↑ | 32 ± 2.8 | dB | 2 |"
+        markdown[2] == "| <s> | layered | outer | test | composite | psnr ↑ | 32.00 ± 2.8 | dB | 2 |"
     )
     assert "| penetration_rate ↓ | 0.01235 |" in markdown[3]
     html = to_html(summarize(metrics))
