@@ -41,6 +41,7 @@ rule empty:
     shell:
         "touch {output:q} 2>&1 | tee {log:q}"
 """
+RECORDED = "recorded"  # a file that says that all jobs of a project are
 AT_A_TIME = 50  # subjects of a plan whose jobs are recorded
 STEP = "import avatarpipe.steps.train_layered"  # the heaviest of what steps load
 
@@ -53,6 +54,8 @@ class Options:
     """Rows of the subject table; 0 leaves planning out."""
     nothing_to_do: bool = True
     """Whether the run after everything is done is timed too, for which all jobs are recorded first (1.5 s a subject: Snakemake sleeps 0.1 s a job)."""
+    folder: Path | None = None
+    """Where the project with all jobs on record is kept; where it already is, that run alone is timed."""
     jobs: int = 100
     """Jobs that do nothing, to see what each costs; 0 leaves them out."""
 
@@ -88,12 +91,16 @@ def show(costs: dict[str, Cost], title: str) -> None:
 
 def plan_costs(folder: Path, options: Options) -> dict[str, Cost]:
     """What planning takes before anything is made, and after everything is."""
-    make_project(folder)
-    list_subjects(folder, range(options.subjects))
-    costs = {"dry run": snakemake(folder, "--dry-run", "--quiet")}
+    folder, costs = options.folder or folder, {}
+    if not (folder / RECORDED).exists():
+        make_project(folder)
+        list_subjects(folder, range(options.subjects))
+        costs["dry run"] = snakemake(folder, "--dry-run", "--quiet")
     if options.nothing_to_do:
-        put_outputs(folder)
-        record_jobs(folder, options.subjects)
+        if not (folder / RECORDED).exists():
+            put_outputs(folder)
+            record_jobs(folder, options.subjects)
+            (folder / RECORDED).touch()
         costs["nothing to do"] = snakemake(folder)
         if "Nothing to be done" not in costs["nothing to do"].output:
             raise SystemExit(costs["nothing to do"].output[-4000:])
@@ -137,6 +144,7 @@ def per_job(cost: Cost, jobs: int, less: Cost | None = None) -> Cost:
 
 def make_project(folder: Path) -> None:
     """The workflow in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
         copy(ROOT / part, folder / part)
