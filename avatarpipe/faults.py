@@ -8,10 +8,14 @@ MACHINE_FAILED = 75
 
 _MEMORY = ("CUDA out of memory", "can't allocate memory", "Cannot allocate memory")
 _DISK = ("No space left on device", "Disk quota exceeded", "File too large")
+_STORAGE = ("Input/output error", "Stale file handle", "Read-only file system", "Transport endpoint is not connected")
 _GPU = ("CUDA error", "CUDA driver error", "cuda runtime error", "CUDA unknown error")
 _BUGS = ("device-side assert", "invalid argument", "illegal memory access", "misaligned address")
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _STORAGE_ERRORS = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT}
+
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+_TOO_MANY_OPEN = {errno.EMFILE, errno.ENFILE}
 
 
 def explained(error: BaseException) -> str | None:
@@ -32,8 +36,12 @@ def _disk(error: BaseException, text: str) -> str | None:
     number = error.errno if isinstance(error, OSError) else None
     if number in _DISK_ERRORS or _says(error, _DISK):
         return f"the disk is full ({text}). Nothing half-written was kept: make room and run again."
-    if number in _STORAGE_ERRORS:
+    if number in _STORAGE_ERRORS or _says(error, _STORAGE):
         return f"the disk or file system failed ({text}). Nothing half-written was kept: run again once it is back."
+    if number in _FORBIDDEN:
+        return f"no right to read or write here ({text}). Give it to the user that runs the job, or choose another folder."
+    if number in _TOO_MANY_OPEN:
+        return f"too many files are open ({text}). Raise the limit (`ulimit -n 65536`), or run fewer at a time."
     return None
 
 

@@ -20,6 +20,7 @@ from avatarpipe.files import atomic_folder, file_sha256, read_json, write_json
 log = logging.getLogger(__name__)
 
 _LOCK = ".lock"
+_DAMAGED = (InputError, SafetensorError, KeyError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 class Checkpoints:
@@ -56,13 +57,16 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def newest(self, device="cpu") -> tuple[int, dict[str, torch.Tensor]] | None:
-        """(step, tensors) of the newest whole checkpoint of this identity, or None. A damaged one is passed over, and said to be."""
+        """(step, tensors) of the newest whole checkpoint of this identity, or None. A damaged one is passed over, and said to be.
+
+        OSError where a disk does not answer: what cannot be read now is not damaged, and must not be forgotten.
+        """
         if self._claim is None:
             self._refuse_company()
         for folder in reversed(self._saved()):
             try:
                 found = self._read(folder, device)
-            except (InputError, SafetensorError, KeyError, TypeError, OSError) as error:
+            except _DAMAGED as error:
                 log.warning("%s: damaged, passed over (%s)", folder, error)
                 continue
             if found is not None:

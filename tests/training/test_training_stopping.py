@@ -1,5 +1,6 @@
 """A training that is told to end saves the iteration it was at; what it saves is kept, and nothing else is believed."""
 
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from avatarpipe.training import checkpoint
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
 from avatarpipe.training.stopping import stop_noted
@@ -151,3 +153,16 @@ def test_a_damaged_manifest_is_no_checkpoint(tmp_path, damage, caplog):
     straight, again = Walk(), Walk()
     run(tmp_path / "straight", straight), run(tmp_path, again)
     assert torch.equal(straight.value, again.value)
+
+
+def test_a_disk_that_does_not_answer_costs_no_checkpoint(tmp_path, monkeypatch):
+    with pytest.raises(SystemExit):
+        run(tmp_path, Walk(16))
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Stale file handle"):
+        patch.setattr(checkpoint, "file_sha256", lambda path: _raise(errno.ESTALE, path))
+        run(tmp_path, Walk())
+    assert Checkpoints(tmp_path, {"settings": "a"}).newest()[0] == 17
+
+
+def _raise(number: int, path: Path):
+    raise OSError(number, os.strerror(number), str(path))
