@@ -8,10 +8,9 @@ the device before and after, so that together they take longer than the whole st
 """
 
 import logging
-import platform
 import statistics
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -37,6 +36,7 @@ from avatarpipe.guidance.stable_diffusion import StableDiffusion
 from avatarpipe.guidance.words import with_views
 from avatarpipe.methods.layered.initial import surface_surfels
 from avatarpipe.skinned_avatar import SkinnedLayer
+from benchmarks.clock import Clock, machine
 
 FULL = {"widths": (320, 640, 1280, 1280), "text": 768, "groups": 32, "vae_width": 64, "hint": (16, 32, 96, 256)}
 TINY = {"widths": (8, 16, 16, 16), "text": 12, "groups": 4, "vae_width": 8, "hint": (4, 4, 8, 8)}
@@ -115,37 +115,13 @@ def covered_body(body: Body, count: int) -> SkinnedLayer:
     return SkinnedLayer(replace(cloud, **leaves), bind(cloud.means, body))
 
 
-class Clock:
-    """Wall milliseconds by name, each measurement after the device has finished its work."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.times = device, {}
-
-    @contextmanager
-    def measure(self, name: str):
-        self._wait()
-        start = time.perf_counter()
-        yield
-        self._wait()
-        self.times.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
-
-    def _wait(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def medians(self, skipped: int) -> dict[str, float]:
-        """Milliseconds by name, the first `skipped` repetitions left out."""
-        return {name: statistics.median(times[skipped:]) for name, times in self.times.items()}
-
-
 def time_whole(distillation: ScoreDistillation, layer: SkinnedLayer, options: Options, clock: Clock) -> None:
-    """Whole steps as a stage takes them, back to back; the mean goes on the clock as one time a step."""
+    """Whole steps as a stage takes them, back to back; they go on the clock together."""
     for step in range(options.warmup):
         distillation.loss(layer, None, step).loss.backward()
-    with clock.measure("all steps"):
+    with clock.measure("whole steps"):
         for step in range(options.warmup, options.warmup + options.steps):
             distillation.loss(layer, None, step).loss.backward()
-    clock.times["whole step"] = [clock.times.pop("all steps")[0] / options.steps]
 
 
 def time_parts(model: StableDiffusion, layer: SkinnedLayer, body: Body, options: Options, clock: Clock) -> None:
@@ -202,17 +178,12 @@ def run(options: Options) -> dict:
             torch.cuda.reset_peak_memory_stats()
         time_whole(distillation, layer, options, clock)
         time_parts(model, layer, body, options, clock)
-    whole = clock.times.pop("whole step")[0]
+    parts = {name: 1e3 * statistics.median(clock.seconds[name][options.warmup :]) for name in PARTS}
     return {
-        "machine": _machine(device), "options": {k: str(v) for k, v in vars(options).items()},
-        "whole_step_ms": whole, "parts_ms": clock.medians(options.warmup), "first_step_s": first,
+        "machine": machine(device), "options": {k: str(v) for k, v in vars(options).items()},
+        "whole_step_ms": 1e3 * clock.seconds["whole steps"][0] / options.steps, "parts_ms": parts, "first_step_s": first,
         "peak_gpu_gib": torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None,
     }  # fmt: skip
-
-
-def _machine(device: torch.device) -> str:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or "CPU"
-    return f"{name}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads"
 
 
 def markdown(result: dict) -> str:

@@ -8,9 +8,6 @@ already compiled; peak memory is of the GPU, where there is one.
 """
 
 import logging
-import platform
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +36,7 @@ from avatarpipe.methods.layered.stages import (
 )
 from avatarpipe.methods.layered.surfel_stage import SurfelStage
 from avatarpipe.skinned_avatar import SkinnedAvatar
+from benchmarks.clock import Clock, machine
 
 PRESETS = Path(__file__).parents[1] / "config" / "presets"
 log = logging.getLogger(__name__)
@@ -63,25 +61,6 @@ class Options:
     device: str = "auto"
 
 
-class Clock:
-    """Wall seconds by name, after the device has finished its work."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.seconds = device, {}
-
-    @contextmanager
-    def measure(self, name: str):
-        self._wait()
-        start = time.perf_counter()
-        yield
-        self._wait()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def _wait(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-
 @torch.no_grad()
 def held_out_scores(avatar: SkinnedAvatar, capture: Capture) -> dict[str, float]:
     """Mean PSNR and SSIM over the test cameras, full frame and foreground crop."""
@@ -104,7 +83,7 @@ def run_stage(stage: SurfelStage, name: str, clock: Clock, score, every: int) ->
             for step in range(first, last):
                 stage.step(step)
         if every:
-            on_the_way.append({"iteration": last, "seconds": clock.seconds[name]} | score(stage))
+            on_the_way.append({"iteration": last, "seconds": sum(clock.seconds[name])} | score(stage))
             log.info("%s", on_the_way[-1])
     return on_the_way
 
@@ -145,23 +124,18 @@ def run(options: Options) -> dict:
             with clock.measure("coarse mesh"):
                 garment_mesh = coarse_garment(avatar, options, capture, preset["mesh"])
     return {
-        "machine": _machine(device), "preset": options.preset, "image": capture.cameras("test").height,
-        "stages": rows, "seconds": clock.seconds, "on_the_way": on_the_way,
+        "machine": machine(device), "preset": options.preset, "image": capture.cameras("test").height,
+        "stages": rows, "seconds": {name: sum(each) for name, each in clock.seconds.items()}, "on_the_way": on_the_way,
     }  # fmt: skip
 
 
 def _row(name: str, iterations: int, surfels: int, clock: Clock, device: torch.device) -> dict:
-    seconds = clock.seconds[name]
+    seconds = sum(clock.seconds[name])
     peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
     return {
         "stage": name, "iterations": iterations, "surfels": surfels, "seconds": seconds,
         "iterations_per_second": iterations / seconds, "peak_gpu_gib": peak,
     }  # fmt: skip
-
-
-def _machine(device: torch.device) -> str:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or "CPU"
-    return f"{name}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads"
 
 
 def markdown(result: dict) -> str:
