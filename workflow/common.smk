@@ -27,7 +27,6 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-subjects = layout.subjects
 motions = ConfiguredMotions(config)
 keep_every_object()
 
@@ -46,11 +45,12 @@ wildcard_constraints:
 
 
 # Jobs run the Python that runs Snakemake, unless a conda environment puts its own in front; they find the package
-# without installing it, compute on the threads that their rule asks for, and draw their bars on the terminal.
+# without installing it, compute and compile on the threads that their rule asks for, and draw their bars on the terminal.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 shell.prefix(
     "set -euo pipefail; if [ -t 2 ]; then export AVATARPIPE_PROGRESS=/dev/tty; fi; "
-    f"export PYTHONPATH={quote(str(workflow.basedir))} NUMBA_NUM_THREADS=$OMP_NUM_THREADS; "
+    f"export PYTHONPATH={quote(str(workflow.basedir))} NUMBA_NUM_THREADS=$OMP_NUM_THREADS "
+    "TORCHINDUCTOR_COMPILE_THREADS=$OMP_NUM_THREADS; "
     f"source {quote(str(WORKFLOW / 'gpu.sh'))}; source {quote(str(WORKFLOW / 'job.sh'))}; "
 )
 
