@@ -42,7 +42,7 @@ test: lint  ## lint, then the whole test suite in TESTERS=2 processes
 
 lint: $(VENV)/tested  ## ruff, snakefmt, snakemake --lint
 	$(PY) -m ruff check .
-	$(PY) -m snakefmt --check --line-length 100 Snakefile rules workflow/common.smk
+	$(PY) -m snakefmt --check --line-length 100 Snakefile rules workflow/common.smk workflow/configfile.smk
 	$(PY) -m snakemake --lint
 
 benchmark: run  ## time the renderer, mesh rendering, and the stages on the first subject

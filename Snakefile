@@ -5,12 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/configfile.smk"
 include: "workflow/common.smk"
 
 

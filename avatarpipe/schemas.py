@@ -28,10 +28,16 @@ def read_yaml(path: str | Path) -> dict:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. A YAML file was expected here.") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({error}).") from error
+        raise InputError(f"{path}{_place_and_problem(error)}") from error
     if not isinstance(document or {}, dict):
         raise InputError(f"{path}: expected `key: value` lines, found {type(document).__name__}.")
     return document or {}
+
+
+def _place_and_problem(error: yaml.YAMLError) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{place}: not valid YAML: {problem or error}. Write `key: value`, indented by blanks and not by tabs."
 
 
 def first_error(document: Any, schema: dict) -> ValidationError | None:

@@ -1,5 +1,7 @@
 """What would run, for which table and configuration; nothing is computed here."""
 
+import re
+
 import pytest
 from workflow_project import new_project, planned_rules
 
@@ -51,6 +53,12 @@ def test_a_bad_config_stops_before_anything_runs(project, old, new, says):
     output = project.run(succeeds=False)
     assert says in output and "Traceback" not in output
     assert not (project.folder / "results").exists()
+
+
+def test_a_config_that_is_no_yaml_is_named_with_the_line(project):
+    project.edit("config/config.yaml", "garment: upper", "garment upper")
+    output = project.run("--dry-run", succeeds=False)
+    assert re.search(r"config/config\.yaml, line \d+, column 1: not valid YAML: ", output) and "Traceback" not in output
 
 
 def test_a_duplicate_subject_stops_before_anything_runs(tmp_path):
