@@ -142,7 +142,7 @@ def final_outputs():
         *expand("results/{subject}/animatable/pictures/pictures.json", subject=layout.animatable()),
         *layout.untrained_captures(),
         *layout.driven(),
-        *expand("results/{subject}/align/alignment.json", subject=subjects),
+        *expand("results/{subject}/align/alignment.json", subject=layout.subjects),
         *expand("results/motions/{motion}.json", motion=config["motions"]),
         *expand(
             "results/tables/metrics.{ending}", ending=["parquet", "csv"] if layout.metrics() else []
