@@ -7,7 +7,6 @@ import numpy as np
 from avatarpipe.capture.capture import Capture
 from avatarpipe.errors import InputError
 
-WORLDS = ("capture", "input")
 _ROUNDING = 1e-6
 
 

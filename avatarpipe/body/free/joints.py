@@ -60,13 +60,3 @@ def merged_weights(rig: Rig) -> np.ndarray:
     """(N, 55) skinning weights: the sum over the bones that turn with each joint."""
     turns_with = np.eye(len(NAMES))[bone_joints(rig)]
     return rig.weights @ turns_with
-
-
-def joint_rows(rig: Rig, vertex_count: int) -> np.ndarray:
-    """(55, N) matrix that takes the base mesh with helpers to the joints of the same rest pose."""
-    rows = np.zeros((len(NAMES), vertex_count))
-    for joint, bones in HEADS.items():
-        for bone in bones:
-            vertices = rig.head_vertices[rig.names.index(bone)]
-            rows[INDEX[joint], vertices] += 1 / (len(vertices) * len(bones))
-    return rows
