@@ -34,6 +34,3 @@ on_gpus() {
     if [ "$count" -lt 2 ]; then "${@:2}"; return; fi
     python -m torch.distributed.run --standalone --nproc-per-node "$count" "${@:3}"
 }
-
-# Of the processes that PyTorch's compiler starts, one for each core, all memory counts as the job's under Slurm.
-export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-4}

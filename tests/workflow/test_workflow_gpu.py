@@ -96,14 +96,3 @@ def test_several_devices_get_a_process_each(gpus, expected):
     command = f"set -euo pipefail; source {SCRIPT}; {stub} on_gpus {gpus} python -m some.step --name 'a b {{c}}'"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == expected
-
-
-@pytest.mark.parametrize(
-    ("given", "found"), [({}, "4"), ({"TORCHINDUCTOR_COMPILE_THREADS": "9"}, "9")]
-)
-def test_the_compiler_starts_few_processes_unless_told_otherwise(given, found):
-    said = subprocess.run(
-        ["bash", "-c", f"source {SCRIPT}; bash -c 'echo $TORCHINDUCTOR_COMPILE_THREADS'"],
-        env={"PATH": "/usr/bin:/bin"} | given, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert said.stdout.strip() == found
