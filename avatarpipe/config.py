@@ -4,6 +4,7 @@ A key is looked up in three places: `config/config.yaml` (and `--configfile`), t
 names in `config/presets/`, then the default in `workflow/schemas/config.schema.yaml`.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,16 +44,24 @@ def check_config(config: dict, schema: dict, name: str) -> None:
     """Raise InputError where `config` does not fit `schema`: the file, the key, what was expected."""
     error = first_error(config, schema)
     if error is None:
+        _check_finite(config, name)
         return
     key = ".".join(map(str, error.absolute_path)) or "top level"
     raise InputError(f"{name}, {key}: {explain(error)} The keys are described in config/README.md.")
 
 
+def _check_finite(config: dict, name: str) -> None:
+    """Raise InputError where a number is none: no limit of the schema, and none of a check, stops what is not a number."""
+    for keys, value in _values(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name}, {'.'.join(keys)}: {value} is not a finite number.")
+
+
 def _check_paths(config: dict, name: str) -> None:
     """Raise InputError where a path holds what Snakemake would take for a wildcard, or for the end of a line."""
-    for keys, text in _texts(config):
+    for keys, text in _values(config):
         is_path = keys[-1] in _PATHS or keys[0] == "motions"
-        if is_path and set(text) & set(_NOT_IN_PATHS):
+        if is_path and isinstance(text, str) and set(text) & set(_NOT_IN_PATHS):
             raise InputError(
                 f"{name}, {'.'.join(keys)}: {text!r} cannot be a path here: braces would be taken for wildcards. "
                 "Rename the file or folder, or make a link to it that has neither braces nor line breaks in its name."
@@ -67,10 +76,11 @@ def _check_driven(config: dict, name: str) -> None:
             raise InputError(f"{name}, drive.motions: {motion!r} is no name of `motions`, which has {known}.")
 
 
-def _texts(part: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(keys, text) of every text in nested mappings."""
+def _values(part: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """(keys, value) of every value in nested mappings; of a list each of its items."""
     for key, value in part.items():
-        if isinstance(value, dict):
-            yield from _texts(value, (*above, str(key)))
-        elif isinstance(value, str):
-            yield (*above, str(key)), value
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                yield from _values(item, (*above, str(key)))
+            else:
+                yield (*above, str(key)), item

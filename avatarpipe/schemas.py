@@ -29,6 +29,8 @@ def read_yaml(path: str | Path) -> dict:
         raise InputError(f"{path}: no such file. A YAML file was expected here.") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}{_place_and_problem(error)}") from error
+    except ValueError as error:  # no UTF-8, or a number of thousands of digits
+        raise InputError(f"{path}: not valid YAML ({error}).") from error
     if not isinstance(document or {}, dict):
         raise InputError(f"{path}: expected `key: value` lines, found {type(document).__name__}.")
     return document or {}

@@ -23,7 +23,7 @@ def read_subjects(path: str | Path, schema: dict) -> dict[str, dict[str, str]]:
 
 
 def _read_rows(path: str | Path, schema: dict) -> tuple[list[dict], list[int]]:
-    text = require_file(path, "The subject table was expected here: see config/README.md.").read_text()
+    text = _text(require_file(path, "The subject table was expected here: see config/README.md."))
     numbered = [
         (number, line.rstrip("\r"))
         for number, line in enumerate(text.split("\n"), 1)
@@ -34,6 +34,14 @@ def _read_rows(path: str | Path, schema: dict) -> tuple[list[dict], list[int]]:
     header = _check_header(numbered[0][1].split("\t"), schema, path)
     rows = [_row(line, header, schema, f"{path}, line {number}") for number, line in numbered[1:]]
     return rows, [number for number, _ in numbered[1:]]
+
+
+def _text(path: Path) -> str:
+    """What the file says; spreadsheets may put a byte order mark in front of it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason}, byte {error.start}). Save the table as UTF-8.") from error
 
 
 def _check_header(header: list[str], schema: dict, path: str | Path) -> list[str]:
@@ -56,7 +64,7 @@ def _row(line: str, header: list[str], schema: dict, place: str) -> dict:
     if len(cells) > len(header):
         raise InputError(f"{place}: {len(cells)} cells, but the header has {len(header)} columns.")
     if len(cells) == 1 < len(header):
-        raise InputError(f"{place}: {line!r} is a single cell. Separate the cells by tabs, not by spaces or commas.")
+        raise InputError(f"{place}: {line[:80]!r} is a single cell. Separate the cells by tabs, not by spaces or commas.")
     cells += [""] * (len(header) - len(cells))
     given = {column: cell for column, cell in zip(header, cells, strict=True) if cell}
     defaults = {
@@ -74,7 +82,7 @@ def _check_row(row: dict, schema: dict, place: str) -> None:
         said = f"empty. Expected: {schema['properties'][column]['description']}."
     else:
         column, said = error.absolute_path[0], explain(error)
-    raise InputError(f"{place} (subject {row.get('subject', '')!r}), column {column!r}: {said}")
+    raise InputError(f"{place} (subject {row.get('subject', '')[:80]!r}), column {column!r}: {said}")
 
 
 def _check_unique(rows: list[dict], lines: list[int], path: str | Path) -> None:

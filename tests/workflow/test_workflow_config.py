@@ -92,6 +92,18 @@ def test_a_bad_value_is_named(text, says):
         resolve_config(yaml.safe_load(text), PRESETS, SCHEMA)
 
 
+@pytest.mark.parametrize("text", ["drive: {fps: .nan}", "align: {tolerance: {agreement: .nan}}", "drive: {fps: .inf}"])
+def test_what_is_no_number_is_refused(text):
+    with pytest.raises(InputError, match=r"(fps|agreement): .*(nan|inf)"):
+        resolve_config(yaml.safe_load(text), PRESETS, SCHEMA)
+
+
+def test_a_number_of_thousands_of_digits_is_no_yaml(tmp_path):
+    (tmp_path / "a.yaml").write_text("seed: " + "9" * 5000)
+    with pytest.raises(InputError, match=r"a\.yaml: not valid YAML"):
+        read_yaml(tmp_path / "a.yaml")
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just words"])
 def test_a_file_that_is_no_mapping_is_named(tmp_path, text):
     (tmp_path / "demo.yaml").write_text(text)

@@ -168,3 +168,24 @@ def test_too_many_cells_and_an_empty_table_are_errors(tmp_path):
         read_subjects(table(tmp_path, "subject dataset source gender"), SCHEMA)
     with pytest.raises(InputError, match="no such file"):
         read_subjects(tmp_path / "absent.tsv", SCHEMA)
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path):
+    path = table(tmp_path, "subject dataset source gender", "a synthetic 7 male")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_subjects(path, SCHEMA)["a"]["gender"] == "male"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_table_in_another_encoding_is_named(tmp_path, encoding):
+    path = table(tmp_path, "subject dataset source gender", "M\N{LATIN SMALL LETTER U WITH DIAERESIS}ller synthetic 7 male")
+    path.write_bytes(path.read_text().encode(encoding))
+    with pytest.raises(InputError, match=r"not UTF-8 text .* Save the table as UTF-8"):
+        read_subjects(path, SCHEMA)
+
+
+@pytest.mark.parametrize("row", ["x" * 10**6, "x" * 10**6 + " synthetic 7 male", "a colmap " + "x" * 10**6 + " male"])
+def test_a_cell_of_a_megabyte_makes_no_error_of_a_megabyte(tmp_path, row):
+    with pytest.raises(InputError) as caught:
+        read_subjects(table(tmp_path, "subject dataset source gender", row), SCHEMA)
+    assert len(str(caught.value)) < 1000
