@@ -109,10 +109,12 @@ def cases(capture: Capture, bodies: dict[str, Body]):
         yield f"body of another gender ({'neutral' if other == 'neutral' else 'opposite'})", "gender", TROUBLE["nothing"], other
 
 
-def tried(kind: str, person: str, capture: Capture, bodies: dict[str, Body]) -> list[dict]:
-    """A row for each case: what was expected and found, how sure, and how long it took."""
+def tried(kind: str, person: str, capture: Capture, bodies: dict[str, Body], only) -> list[dict]:
+    """A row for each case, or those that `only` names: what was expected and found, how sure, and how long it took."""
     rows = []
     for name, expected, mistake, given in cases(capture, bodies):
+        if only and name not in only:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             wrong = Capture.load(write_mistaken(capture, bodies[capture.gender], mistake, Path(folder)))
             started = time.process_time()
@@ -148,6 +150,7 @@ def main() -> None:
     parser.add_argument("--bodies", type=Path, default=Path("results/body"), help="folder of SMPLX_*.npz, all three")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--kinds", nargs="+", choices=["scan", "video"], default=["scan", "video"])
+    parser.add_argument("--cases", nargs="+", help="names of cases, as the table has them; all unless given")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/alignment"))
     options = parser.parse_args()
     bodies = {gender: Body(options.bodies / f"SMPLX_{gender.upper()}.npz") for gender in (*GENDERS, "neutral")}
@@ -156,7 +159,7 @@ def main() -> None:
     for kind, seed, gender in product(options.kinds, options.seeds, GENDERS):
         with tempfile.TemporaryDirectory() as folder:
             capture = capture_of(kind, Path(folder), bodies, gender, seed)
-            rows += tried(kind, f"{gender} {seed}", capture, bodies)
+            rows += tried(kind, f"{gender} {seed}", capture, bodies, options.cases)
         pd.DataFrame(rows).to_csv(options.out / "alignment.csv", index=False)
         (options.out / "alignment.md").write_text(summary(pd.DataFrame(rows)))
     print(summary(pd.DataFrame(rows)))

@@ -36,6 +36,7 @@ motions:
 drive:
   motions: [dance]
 """
+TWO_CAMERAS = "animatable: {cameras_per_step: 2}\n"  # what two processes of one training share
 PROGRAMS = {  # what `.venv/bin` holds, by the words behind Python that do the same
     "python": "",
     "avatarpipe": "-m avatarpipe",
@@ -88,6 +89,8 @@ def new_reader(folder: Path) -> Reader:
     """The tiny preset, nothing computed; the folder is made."""
     folder.mkdir()
     with_readers_subjects(folder, "tiny")
+    with (folder / "config/config.yaml").open("a") as file:
+        file.write(TWO_CAMERAS)
     for source in ROOT.iterdir():
         if source.is_dir() and source.name in ("benchmarks", "docs", "tests"):
             shutil.copytree(source, folder / source.name)

@@ -31,21 +31,22 @@ MORE = {
         ("--seconds-between-status-checks", "1", "--latency-wait", "5"),
         "a make-believe cluster answers at once",
     ),
-    "--sdm conda": (("results/body/SMPLX_MALE.npz",), "all environments of all rules take gigabytes"),
+    "--cores all --sdm conda": (("--rerun-incomplete", "results/body/SMPLX_MALE.npz"), "all environments of all rules take gigabytes"),
+    "--tolerance": (("--since", "evaluate"), "the commands before it run the chain"),
     "CUDA_VISIBLE_DEVICES=2,3 snakemake": (("--cores", "all"), "the dots"),
     "benchmarks.animatable": (
         ("--preset", "tiny", "--cameras", "1", "--score-at", "2", "4"), HOURS,
     ),
     "benchmarks.prior": (("--preset", "tiny", "--guidance-from", "5", "--views", "1"), HOURS),
     "benchmarks.guidance": (
-        ("--tiny", "--surfels", "200", "--views", "1", "--size", "64", "--steps", "1", "--warmup", "1"),
+        ("--tiny", "--surfels", "200", "--views", "1", "--size", "64", "--steps", "1", "--warmup", "1", "--no-compiled"),
         HOURS,
     ),
     "benchmarks.stages": (("--preset", "tiny"), SOON),
     "benchmarks.renderer": (("--repeats", "1"), SOON),
-    "benchmarks.alignment": (("--seeds", "1", "--kinds", "scan"), SOON),
+    "benchmarks.alignment": (("--seeds", "1", "--kinds", "scan", "--cases", "nothing"), SOON),
     "benchmarks.conversion": (
-        ("--frames", "2", "--long-frames", "4", "--size", "60", "80", "--workers", "1"), SOON,
+        ("--frames", "2", "--long-frames", "4", "--size", "600", "800", "--workers", "1"), SOON,
     ),
     "benchmarks.scale": (("--subjects", "2", "--jobs", "2"), SOON),
     "benchmarks.weight_volume": (("--resolutions", "16"), SOON),
@@ -53,13 +54,13 @@ MORE = {
 }  # fmt: skip
 # Jobs of the workflow whose options stand for those that a command of the same step leaves out, the tiny preset's among them.
 LEFT_OUT = {
-    "train-animatable": "results/vic/animatable/full/provenance.json",
-    "train_animatable": "results/vic/animatable/full/provenance.json",
+    "train-animatable": "results/vic/animatable/full/avatar/provenance.json",
+    "train_animatable": "results/vic/animatable/full/avatar/provenance.json",
     "drive --avatar results/vic": "results/vic/animatable/drive/dance/provenance.json",
 }
 # Options behind which stands a file that the command makes.
 MADE = ("--out", "--output", "--curves", "--report", "--hashes")
-DRY = {"-n", "--dry-run", "--unlock", "--batch", "--report"}
+NO_JOBS = {"-n", "--dry-run", "--conda-create-envs-only", "--unlock", "--report"}
 TABLE = "results/tables/metrics.csv"  # what is last in a whole run, and soon made again
 
 
@@ -142,12 +143,12 @@ def left_out(words: list[str], record: Path) -> list[str]:
 
 
 def made(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The files that a command says it makes; of a whole run that is not a dry one, the table at its end."""
+    """The files that a command says it makes; where Snakemake runs all jobs, the table at their end."""
     named = [value for option, value in pairwise(words) if option in MADE and Path(value).suffix]
-    if "snakemake" not in words or "--dry-run" in words or "-n" in words:
+    if "snakemake" not in words or NO_JOBS & set(words):
         return tuple(named)
-    targets = [word for word in words if word.startswith("results/") and word not in named]
-    return (*named, *targets) if targets or DRY & set(words) else (TABLE,)
+    targets = tuple(word for word in words if word.startswith("results/"))
+    return targets if targets or "--batch" in words else (TABLE,)
 
 
 def recorded_jobs(reader: Reader) -> list[list[str]]:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 import pytest
@@ -38,12 +39,22 @@ PLUGINS = {
     "workflow/profiles/slurm": "snakemake_executor_plugin_slurm",
     "workflow/profiles/kubernetes": "snakemake_executor_plugin_cluster_generic",
 }
-RUN = list({key(command): command for command in reversed(ALL) if is_run(command)}.values())[::-1]
-NAMED = list({command.text: command for command in ALL if names_only(command)}.values())
+
+
+def different(commands: Iterable[Command]) -> list[Command]:
+    """Each command where it stands first."""
+    found: dict[str, Command] = {}
+    for command in commands:
+        found.setdefault(key(command), command)
+    return list(found.values())
+
+
+RUN = different(filter(is_run, ALL))
+NAMED = different(filter(names_only, ALL))
 
 
 def pages() -> list:
-    """A parameter (page, command) for each different command, where it stands first."""
+    """A parameter (page, command) for each command that is run."""
     return [
         pytest.param(name, command, id=f"{name}: {key(command)[:90]}")
         for name, found in groupby(RUN, lambda command: command.page)
@@ -106,7 +117,7 @@ def project(request, whole, tmp_path_factory) -> Reader:
 @pytest.mark.slow
 @pytest.mark.parametrize(("project", "command"), pages(), indirect=["project"])
 def test_the_command_does_what_it_says(project, command):
-    skip_where_something_is_missing(command)
+    skip_where_something_is_missing(command, project)
     for run in runs(command, project):
         if run.words[:2] == ("avatarpipe", "view"):
             serves(project, run)
@@ -114,13 +125,13 @@ def test_the_command_does_what_it_says(project, command):
             succeeds(project, run)
 
 
-def skip_where_something_is_missing(command: Command) -> None:
+def skip_where_something_is_missing(command: Command, project: Reader) -> None:
     for part, plugin in PLUGINS.items():
         if part in command.text and not importlib.util.find_spec(plugin):
             pytest.skip(f"needs {plugin} (requirements-test.txt)")
-    if command.text.endswith("--sdm conda"):
+    if "--sdm conda" in command.text:
         program = "uv" if command.assigned else "conda"
-        if not shutil.which(program):
+        if not shutil.which(program, path=project.environment()["PATH"]):
             pytest.skip(f"needs {program}")
 
 
@@ -135,7 +146,7 @@ def succeeds(project: Reader, run: Run) -> None:
 
 
 def serves(project: Reader, run: Run) -> None:
-    """A page is served where it says, until Ctrl-C."""
+    """It says where it serves, serves a page there, and ends with status 0 at Ctrl-C."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -146,25 +157,23 @@ def serves(project: Reader, run: Run) -> None:
             stdout=file, stderr=file,
         )  # fmt: skip
     try:
-        page = fetched(f"http://127.0.0.1:{port}/", process)
-        assert b"<html" in page.lower(), log.read_text()
+        address = f"http://127.0.0.1:{port}"
+        wait_for(lambda: address in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        assert b"<html" in urllib.request.urlopen(address, timeout=60).read().lower()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()
-    assert f"http://127.0.0.1:{port}" in log.read_text()
 
 
-def fetched(address: str, process: subprocess.Popen, patience: float = 120) -> bytes:
-    """What is served there as soon as it is; nothing where the process ends before."""
+def wait_for(happened: Callable[[], bool], patience: float = 120) -> None:
+    """Until it happened, at most so many seconds."""
     end = time.monotonic() + patience
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            return urllib.request.urlopen(address, timeout=10).read()
-        except OSError:
-            time.sleep(0.5)
-    return b""
+    while not happened():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
 
 
 @pytest.mark.slow
