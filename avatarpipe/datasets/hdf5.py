@@ -9,6 +9,7 @@ import numpy as np
 
 from avatarpipe.errors import InputError
 from avatarpipe.files import require_file
+from avatarpipe.npz import LIMIT
 
 
 @contextmanager
@@ -38,7 +39,12 @@ def dataset(file: h5py.File, name: str, ndim: int) -> h5py.Dataset:
 
 def numbers(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """The array `name` as float64, finite, of `shape` (None leaves a size open)."""
-    array = np.asarray(dataset(file, name, len(shape))[()], np.float64)
+    stored = dataset(file, name, len(shape))
+    if 8 * stored.size > LIMIT:  # what was never written takes no room in the file
+        raise InputError(
+            f"{file.filename}: {name} has shape {stored.shape}, more than is ever read. Fetch it again."
+        )
+    array = np.asarray(stored[()], np.float64)
     with np.errstate(over="ignore"):
         finite = np.isfinite(array.astype(np.float32)).all()  # as which it will be kept
     if any(size not in (None, actual) for size, actual in zip(shape, array.shape, strict=True)):

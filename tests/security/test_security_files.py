@@ -10,10 +10,13 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from avatarpipe import tables
 from avatarpipe.avatar import Avatar
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
@@ -21,6 +24,7 @@ from avatarpipe.cameras import orbit
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.manifest import Manifest
 from avatarpipe.capture.writing import publishing, write_cameras, write_frames
+from avatarpipe.datasets.hdf5 import numbers, opened
 from avatarpipe.datasets.plain_npz import read_arrays
 from avatarpipe.datasets.smpl_params import read_smpl_params
 from avatarpipe.errors import InputError
@@ -334,3 +338,23 @@ def test_an_avatar_whose_layers_would_leave_its_folder_is_refused(fake_body, nam
     (tmp_path / "avatar/avatar.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="layer"):
         Avatar.load(tmp_path / "avatar")
+
+
+def test_a_table_of_one_value_ten_million_times_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "LIMIT", 1 << 20)
+    tables.write_table(pd.DataFrame({"x": np.zeros(10**6)}), tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 1 << 15
+    with pytest.raises(InputError, match=r"bomb\.parquet: 1,000,000 values, more than"):
+        tables.read_table(tmp_path / "bomb.parquet")
+    tables.write_table(pd.DataFrame({"x": np.zeros(10**5)}), tmp_path / "fine.parquet")
+    assert len(tables.read_table(tmp_path / "fine.parquet")) == 10**5
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_an_hdf5_array_that_was_never_written_is_not_read(tmp_path):
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.create_dataset("pose", shape=(10**10, 72), dtype="f4", chunks=(10**5, 72))
+    assert (tmp_path / "bomb.h5").stat().st_size < 1 << 15
+    refused = pytest.raises(InputError, match=r"bomb\.h5: pose has shape .* more than is ever read")
+    with opened(tmp_path / "bomb.h5") as file, refused:
+        numbers(file, "pose", (None, 72))
