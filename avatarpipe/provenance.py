@@ -37,6 +37,11 @@ def hash_inputs(inputs: dict[str, Path]) -> dict[str, dict]:
     return hashed
 
 
+def manifest_file(path: Path, name: str) -> Path:
+    """The file `name` that stands for all in its folder, where `path` is that folder; else `path`, which is the file itself."""
+    return path / name if path.is_dir() else path
+
+
 def code_version(module: str) -> str:
     """SHA-256 over every source file of this package that `module` loads; over the package's own for a stranger."""
     digest = hashlib.sha256()

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.evaluation.framing import framed_orbit
+from avatarpipe.evaluation.page import save_picture_page
 from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.evaluation.style import INK, PAPER
@@ -39,6 +40,13 @@ def turntable(
     captions = [caption for caption, _ in shown]
     turns = zip(*streams, strict=True)
     return [_frame(views, captions) for views in track(turns, frames, "turntable")]
+
+
+def save_turntable(avatar: Avatar, folder: Path, track: Track, device="cpu") -> None:
+    """Write turntable.webp, and turntable.html, a page that holds it."""
+    picture, page = folder / "turntable.webp", folder / "turntable.html"
+    save_animation(turntable(avatar, track, device=device), picture)
+    save_picture_page(picture, page, f"turntable of {avatar.subject}")
 
 
 def _frame(views, captions: list[str]) -> np.ndarray:

@@ -18,7 +18,7 @@ from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.files import write_json
 from avatarpipe.images import write_image
-from avatarpipe.provenance import provenance
+from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 
 
@@ -62,8 +62,8 @@ def run(options: Options) -> None:
 
 def _manifest(options: Options, subject: str, entries: list[dict]) -> dict:
     inputs = {
-        "avatar": _file(options.avatar, MANIFEST),
-        "capture": _file(options.capture, "capture.json"),
+        "avatar": manifest_file(options.avatar, MANIFEST),
+        "capture": manifest_file(options.capture, "capture.json"),
     }
     return {
         "subject": subject,
@@ -75,10 +75,6 @@ def _manifest(options: Options, subject: str, entries: list[dict]) -> dict:
         "pictures": entries,
         "provenance": provenance(inputs, asdict(options)),
     }
-
-
-def _file(path: Path, name: str) -> Path:
-    return path / name if path.is_dir() else path
 
 
 def main(args: Sequence[str] | None = None) -> None:

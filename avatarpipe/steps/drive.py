@@ -43,7 +43,7 @@ from avatarpipe.methods.animatable.rig import BODY
 from avatarpipe.motions.followed import read_followed
 from avatarpipe.motions.motion import Motion
 from avatarpipe.motions.retarget import Root, leg_ratio, retargeted
-from avatarpipe.provenance import provenance
+from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
 
@@ -216,8 +216,7 @@ def _inputs(options: Drive) -> dict[str, Path]:
     } | {"motion": options.motion}
     given = {name: getattr(options, name) for name in ("body", "motion_body")}
     if options.capture is not None and options.camera.startswith(_OF_CAPTURE):
-        folder = options.capture
-        given["capture"] = folder / "capture.json" if folder.is_dir() else folder
+        given["capture"] = manifest_file(options.capture, "capture.json")
     return inputs | {name: path for name, path in given.items() if path is not None}
 
 

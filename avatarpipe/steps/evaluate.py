@@ -25,7 +25,7 @@ from avatarpipe.evaluation.surface import surface_rows
 from avatarpipe.evaluation.views import composite_rows
 from avatarpipe.files import require_file, write_json
 from avatarpipe.mesh.mesh import load_mesh
-from avatarpipe.provenance import provenance
+from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
 from avatarpipe.training.lpips import Lpips, missing_weights
@@ -127,16 +127,12 @@ def _lpips(options: Options) -> tuple[Lpips | None, str]:
 def _inputs(options: Options) -> dict[str, Path]:
     """The files whose hashes the protocol records."""
     files = {
-        "avatar": _file(options.avatar, MANIFEST),
-        "capture": _file(options.capture, "capture.json"),
+        "avatar": manifest_file(options.avatar, MANIFEST),
+        "capture": manifest_file(options.capture, "capture.json"),
     }
     if options.baseline_avatar:
-        files["baseline_avatar"] = _file(options.baseline_avatar, MANIFEST)
+        files["baseline_avatar"] = manifest_file(options.baseline_avatar, MANIFEST)
     return files | {name: path for name in ("body", "mesh") if (path := getattr(options, name))}
-
-
-def _file(path: Path, name: str) -> Path:
-    return path / name if path.is_dir() else path
 
 
 def _log_means(table: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from avatarpipe.avatar import MANIFEST, Avatar
+from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.frame_split import FrameSplit, frame_split
 from avatarpipe.devices import chosen_device
@@ -21,34 +21,25 @@ from avatarpipe.errors import InputError
 from avatarpipe.evaluation.animatable import Networks, animatable_rows, margin_rows, margins
 from avatarpipe.evaluation.animatable_protocol import animatable_protocol
 from avatarpipe.evaluation.cells import cells, check_cameras, check_frames
+from avatarpipe.evaluation.compared import FULL, SKINNED, Compared
 from avatarpipe.evaluation.fid import fid_weights
 from avatarpipe.evaluation.inception import WEIGHT_FILE, Inception
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rows import DIFFERENCE, tidy
 from avatarpipe.files import write_json
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
-from avatarpipe.provenance import provenance
+from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
 from avatarpipe.training.lpips import Lpips, missing_weights
 
-FULL, SKINNED = "full", "skinned"
-
 
 @dataclass(frozen=True)
-class Options:
+class Options(Compared):
     """Metrics of one avatar and its baseline, one row a value; what was measured and how is written beside them."""
 
-    avatar: Path
-    """Folder of the avatar, or its avatar.json; its rows are of stage "full"."""
-    capture: Path
-    """Folder of the capture that it was trained on, or its capture.json."""
     out: Path
-    """Table to write, metrics.parquet; the protocol goes beside it as metrics.json."""
-    baseline: str = ""
-    """The same Gaussians moved by skinning alone, trained alike; its rows are of stage "skinned"."""
-    novel_frames: str = ""
-    """Frames that training left out, as it was told: 1200-1499, none; empty for what the capture's maker says."""
+    """Table to write, metrics.parquet, each avatar a stage of it; the protocol goes beside it as metrics.json."""
     every: int = 1
     """Of the frames that were trained on one in so many is measured."""
     novel_every: int = 1
@@ -61,8 +52,6 @@ class Options:
     """Network of LPIPS."""
     fid_weights: Path = Path("resources/fid")
     """Folder of the Inception weights; without them FID is left out."""
-    device: str = "auto"
-    """"cpu", "cuda", or "auto" for CUDA where there is one."""
 
 
 def run(options: Options) -> None:
@@ -77,7 +66,7 @@ def run(options: Options) -> None:
     split = frame_split(capture, options.novel_frames)
     check_cameras(capture)
     avatars = {
-        name: _avatar(path, capture, split, device) for name, path in _avatars(options).items()
+        name: _avatar(path, capture, split, device) for name, path in options.manifests().items()
     }
     every = {"seen": options.every, "novel": options.novel_every}
     chosen = cells(capture, split, every, options.seen_cameras)
@@ -92,8 +81,7 @@ def run(options: Options) -> None:
 
 
 def _write(options: Options, table: pd.DataFrame, apart: list[dict], described: dict) -> None:
-    files = {name: _file(path, MANIFEST) for name, path in _avatars(options).items()}
-    files["capture"] = _file(options.capture, "capture.json")
+    files = options.manifests() | {"capture": manifest_file(options.capture, "capture.json")}
     described["margin"] = {"of": f"{FULL}{DIFFERENCE}{SKINNED}", "cells": margins(apart)}
     described["provenance"] = provenance(files, asdict(options))
     if apart:
@@ -102,11 +90,6 @@ def _write(options: Options, table: pd.DataFrame, apart: list[dict], described: 
     write_json(options.out.with_suffix(".json"), described)
     write_table(table, options.out)
     _log_means(table)
-
-
-def _avatars(options: Options) -> dict[str, Path]:
-    """By stage."""
-    return {FULL: options.avatar} | ({SKINNED: Path(options.baseline)} if options.baseline else {})
 
 
 def _avatar(
@@ -136,10 +119,6 @@ def _networks(options: Options, device: torch.device) -> tuple[Networks, dict[st
     for name, note in notes.items():
         logging.info("%s: %s", name, note)
     return Networks(lpips, inception), notes
-
-
-def _file(path: Path, name: str) -> Path:
-    return path / name if path.is_dir() else path
 
 
 def _log_means(table: pd.DataFrame) -> None:

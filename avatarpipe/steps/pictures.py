@@ -16,14 +16,13 @@ from avatarpipe.capture.capture import Capture
 from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.curves import plot_curves
-from avatarpipe.evaluation.page import save_picture_page
 from avatarpipe.evaluation.poses import canonical_figure, novel_pose_figure
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.sheets import compare_views, contact_sheet
 from avatarpipe.evaluation.style import save_figure
-from avatarpipe.evaluation.turntable import save_animation, turntable
+from avatarpipe.evaluation.turntable import save_turntable
 from avatarpipe.files import write_json
-from avatarpipe.provenance import provenance
+from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import read_table
 
@@ -55,11 +54,7 @@ def run(options: Options) -> None:
     device = chosen_device(options.device)
     avatar, capture = Avatar.load(options.avatar, device), Capture.load(options.capture)
     folder = options.out.parent
-    frames = turntable(avatar, tracked, device=device)
-    save_animation(frames, folder / "turntable.webp")
-    save_picture_page(
-        folder / "turntable.webp", folder / "turntable.html", f"turntable of {avatar.subject}"
-    )
+    save_turntable(avatar, folder, tracked, device)
     compared = compare_views(avatar, capture, options.split, options.views, options.garment, device)
     save_figure(contact_sheet(compared, avatar.layer_names), folder / "views.png")
     save_figure(canonical_figure(avatar, device=device), folder / "canonical.png")
@@ -84,10 +79,8 @@ def _read_curves(paths: Sequence[Path]) -> dict:
 
 def _manifest(options: Options, avatar: Avatar, names: list[str]) -> dict:
     inputs = {
-        "avatar": options.avatar / MANIFEST if options.avatar.is_dir() else options.avatar,
-        "capture": options.capture / "capture.json"
-        if options.capture.is_dir()
-        else options.capture,
+        "avatar": manifest_file(options.avatar, MANIFEST),
+        "capture": manifest_file(options.capture, "capture.json"),
     }
     inputs |= {f"curves_{path.parent.name}": path for path in options.curves}
     return {

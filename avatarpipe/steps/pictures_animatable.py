@@ -9,29 +9,28 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from avatarpipe.avatar import MANIFEST, Avatar
+from avatarpipe.avatar import Avatar
 from avatarpipe.body.model import JOINT_NAMES
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.frame_split import FrameSplit, frame_split
 from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.cells import cells
+from avatarpipe.evaluation.compared import FULL, Compared
 from avatarpipe.evaluation.curves import plot_curves
-from avatarpipe.evaluation.page import save_picture_page
 from avatarpipe.evaluation.pose_sheets import pose_sheet, shown_in
 from avatarpipe.evaluation.poses import pose_grid
 from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.projection_figure import projection_figure
 from avatarpipe.evaluation.style import save_figure
-from avatarpipe.evaluation.turntable import save_animation, turntable
+from avatarpipe.evaluation.turntable import save_turntable
 from avatarpipe.files import write_json
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.methods.animatable.rig import BODY
-from avatarpipe.provenance import provenance
+from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import read_table
 
-FULL, SKINNED = "full", "skinned"
 _KINDS = {
     "seen_pose_novel_view": "poses that training saw, from cameras that it did not",
     "novel_pose_seen_view": "novel poses, from training cameras",
@@ -41,23 +40,14 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """Beside the manifest: turntable.webp, turntable.html, views.png, poses.png, projection.png and curves.png."""
+class Options(Compared):
+    """Beside the manifest: turntable.webp, turntable.html, views.png, poses.png, projection.png and, where the curves.parquet of
+    the avatars' training are beside their folders, curves.png."""
 
-    avatar: Path
-    """Folder of the avatar, or its avatar.json; curves.parquet is looked for beside that folder."""
-    capture: Path
-    """Folder of the capture that it was trained on, or its capture.json."""
     out: Path
     """Manifest to write last, pictures.json."""
-    baseline: str = ""
-    """The same Gaussians moved by skinning alone, shown beside it."""
-    novel_frames: str = ""
-    """Frames that training left out, as it was told: 1200-1499, none; empty for what the capture's maker says."""
     views: int = 2
     """Views of each kind."""
-    device: str = "auto"
-    """"cpu", "cuda", or "auto" for CUDA where there is one."""
 
 
 def run(options: Options) -> None:
@@ -67,14 +57,14 @@ def run(options: Options) -> None:
     device = chosen_device(options.device)
     capture = Capture.load(options.capture)
     split = frame_split(capture, options.novel_frames)
-    folders = _folders(options)
-    avatars = {name: Avatar.load(folder, device) for name, folder in folders.items()}
+    manifests = options.manifests()
+    avatars = {name: Avatar.load(path, device) for name, path in manifests.items()}
     avatar, folder = avatars[FULL], options.out.parent
     if not isinstance(avatar, AnimatableAvatar):
         raise InputError(
             f"{options.avatar}: not an animatable avatar; `avatarpipe pictures` draws others."
         )
-    _draw_turntable(avatar, folder, device)
+    save_turntable(avatar, folder, tracked, device)
     save_figure(pose_sheet(_rows(avatars, capture, split, options, device)), folder / "views.png")
     posers = {name: other.pose for name, other in avatars.items()}
     save_figure(
@@ -84,23 +74,11 @@ def run(options: Options) -> None:
     thetas = capture.poses.full_pose[novel, BODY].numpy()
     save_figure(projection_figure(avatar.projection, thetas), folder / "projection.png")
     names = ["turntable.webp", "turntable.html", "views.png", "poses.png", "projection.png"]
-    if curves := _curves(folders):
+    if curves := _curves(manifests):
         save_figure(plot_curves(curves), folder / "curves.png")
         names.append("curves.png")
-    write_json(options.out, _manifest(options, avatar, folders, names))
+    write_json(options.out, _manifest(options, avatar, manifests, names))
     logging.info("%s: %s", folder, ", ".join(names))
-
-
-def _folders(options: Options) -> dict[str, Path]:
-    """Of the avatar and its baseline."""
-    paths = {FULL: options.avatar} | ({SKINNED: Path(options.baseline)} if options.baseline else {})
-    return {name: path.parent if path.name == MANIFEST else path for name, path in paths.items()}
-
-
-def _draw_turntable(avatar: Avatar, folder: Path, device) -> None:
-    save_animation(turntable(avatar, tracked, device=device), folder / "turntable.webp")
-    title = f"turntable of {avatar.subject}"
-    save_picture_page(folder / "turntable.webp", folder / "turntable.html", title)
 
 
 def _rows(avatars, capture: Capture, split: FrameSplit, options: Options, device) -> dict:
@@ -112,9 +90,9 @@ def _rows(avatars, capture: Capture, split: FrameSplit, options: Options, device
     return {_KINDS[name]: line for name, line in zip(chosen, lines, strict=True)}
 
 
-def _curves(folders: dict[str, Path]) -> dict:
-    """The tables by variant, of those that are there."""
-    paths = {name: folder.parent / "curves.parquet" for name, folder in folders.items()}
+def _curves(manifests: dict[str, Path]) -> dict:
+    """The tables by avatar, of those that are there."""
+    paths = {name: path.parent.parent / "curves.parquet" for name, path in manifests.items()}
     return {
         name: read_table(path, ["step", "name", "value"])
         for name, path in paths.items()
@@ -122,10 +100,9 @@ def _curves(folders: dict[str, Path]) -> dict:
     }
 
 
-def _manifest(options: Options, avatar: Avatar, folders: dict, names: list[str]) -> dict:
-    inputs = {f"avatar_{name}": folder / MANIFEST for name, folder in folders.items()}
-    capture = options.capture
-    inputs["capture"] = capture / "capture.json" if capture.is_dir() else capture
+def _manifest(options: Options, avatar: Avatar, manifests: dict, names: list[str]) -> dict:
+    inputs = {f"avatar_{name}": path for name, path in manifests.items()}
+    inputs["capture"] = manifest_file(options.capture, "capture.json")
     return {
         "subject": avatar.subject,
         "pictures": names,

@@ -116,11 +116,8 @@ def test_a_sheet_has_a_line_a_kind_and_a_tile_a_picture(shown):
 
 
 def test_all_pictures_then_the_manifest(capture, avatar, tmp_path, monkeypatch):
-    for name, smaller in (
-        ("turntable", {"frames": 2, "height": 60}),
-        ("pose_grid", {"height": 60}),
-    ):
-        monkeypatch.setattr(step, name, partial(getattr(step, name), **smaller))
+    monkeypatch.setattr("avatarpipe.evaluation.turntable.turntable.__defaults__", (2, 60, "cpu"))
+    monkeypatch.setattr(step, "pose_grid", partial(step.pose_grid, height=60))
     avatar.save(tmp_path / "full" / "avatar")
     replace(avatar, bases=False).save(tmp_path / "skinned" / "avatar")
     curve = pd.DataFrame({"step": [0, 1, 2], "name": "loss", "value": [3.0, 2.0, 1.0]})

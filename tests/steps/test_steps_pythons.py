@@ -5,7 +5,6 @@ by what their steps needed, and quick to build.
 """
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from in_process import run_command
 
 from avatarpipe import environments
-from avatarpipe.__main__ import main
 from avatarpipe.environments import (
     environment_note,
     environment_of,
@@ -100,15 +99,8 @@ def avatarpipe(capsys, caplog):
     def run(*args: str) -> tuple[int, str]:
         for remembered in (environments._version, environments._built_of):
             remembered.cache_clear()
-        caplog.clear()
-        status = 0
-        with caplog.at_level(logging.INFO):
-            try:
-                main(list(args))
-            except SystemExit as end:
-                status = end.code
-        captured = capsys.readouterr()
-        return status, captured.out + captured.err + caplog.text
+        done = run_command(args, capsys, caplog)
+        return done.status, done.printed + done.said
 
     return run
 

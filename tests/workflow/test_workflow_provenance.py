@@ -1,28 +1,16 @@
 """Provenance of a whole run: it speaks of every file, tells what no longer matches, and makes the same results again."""
 
 import json
-import logging
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from avatarpipe.__main__ import main
+from in_process import Done, run_command
 
 EVALUATED = "results/tina/layered/evaluate"
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left: its exit status, what it printed, and what it said."""
-
-    status: int
-    printed: str
-    said: str
 
 
 @pytest.fixture
@@ -32,15 +20,7 @@ def avatarpipe(monkeypatch, capsys, caplog):
     def run(project, *args: str) -> Done:
         monkeypatch.chdir(project.folder)
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
-        caplog.clear()
-        status = 0
-        with caplog.at_level(logging.INFO):
-            try:
-                main(list(args))
-            except SystemExit as end:
-                status = end.code
-        captured = capsys.readouterr()
-        return Done(status, captured.out, caplog.text + captured.err)
+        return run_command(args, capsys, caplog)
 
     return run
 
