@@ -19,6 +19,7 @@ from avatarpipe.npz import check_size
 from avatarpipe.pickles import load_pickle, load_pickled_npy
 
 _HINT = "A motion was expected here: see docs/motions.md for the formats and how to get them."
+_SKELETONS = {b"HIERAR": "a BVH file", b"Kaydar": "an FBX file"}  # by their first six bytes
 _GENDERS = {"n": "neutral", "f": "female", "m": "male"}
 Shape = Sequence[int | None]
 
@@ -147,6 +148,11 @@ def peek(path: str | Path) -> Content:
         start = stream.read(6)
     if not start:
         raise InputError(f"{path}: empty file. {_HINT}")
+    if start in _SKELETONS:
+        raise InputError(
+            f"{path}: {_SKELETONS[start]}, a skeleton of its own. Motions of SMPL bodies are read: fit or retarget it to SMPL-X "
+            "first; docs/motions.md lists the formats."
+        )
     if start.startswith(b"PK"):
         return Content(path, "npz", _npz(path))
     if start == b"\x93NUMPY":

@@ -192,6 +192,13 @@ def test_an_unknown_format_lists_what_was_tried(name, content, fake_body, tmp_pa
     assert all(f"{reader}: " in str(caught.value) for reader in READERS)
 
 
+@pytest.mark.parametrize(("start", "says"), [(b"HIERARCHY\nROOT Hips\n", "a BVH file"), (b"Kaydara FBX Binary  ", "an FBX file")])
+def test_a_file_with_a_skeleton_of_its_own_is_told_from_a_broken_pickle(start, says, fake_body, tmp_path):
+    (tmp_path / "walk.bvh").write_bytes(start)
+    with pytest.raises(InputError, match=rf"walk\.bvh: {says}, .* retarget it to SMPL-X"):
+        read_motion(tmp_path / "walk.bvh", body=fake_body)
+
+
 @pytest.mark.parametrize("format", [name for name in READERS if name != "motionx"])
 @pytest.mark.parametrize("written", ["b.npy", "c.json", "e.pkl"])
 def test_a_wrong_format_is_one_clear_error(format, written, motion, fake_body, tmp_path):
