@@ -27,6 +27,7 @@ from avatarpipe.environments import (
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.rows import tidy
 from avatarpipe.files import file_sha256
+from avatarpipe.provenance_files import read_provenance
 from avatarpipe.tables import write_table
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,18 @@ def test_this_python_serves_where_it_has_what_the_step_needs(project, avatarpipe
     path.write_text(json.dumps(document))
     status, said = avatarpipe("rerun", FIRST, "--into", "again", "--plan")
     assert status == 2 and "cowsay 6.1 (here none)" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [("needs", "tyro"), ("environment", ["x"]), ("environment", {"interpreter": 3})],
+)
+def test_a_note_of_another_kind_is_refused(made, tmp_path, key, wrong):
+    document = json.loads((made.folder / FIRST).read_text())
+    (document["run"] if key == "environment" else document)[key] = wrong
+    (tmp_path / "provenance.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=rf"not a provenance file of this version \({key}\)"):
+        read_provenance(tmp_path / "provenance.json")
 
 
 def test_looking_at_an_environment_starts_nothing(tmp_path):
