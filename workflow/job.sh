@@ -17,8 +17,12 @@ name_signal() {
 }
 trap 'name_signal $?' EXIT
 # Schedulers and terminals signal all processes of a job. The shell outlives the program, which may have something to save,
-# and so does what writes the log: without it the program could not say what it does.
+# and so does what writes the log: without it the program could not say what it does. Of a reader that has gone, such as
+# `| head`, GNU's is told to take no notice.
 trap 'told_to_end=129' HUP
 trap 'told_to_end=130' INT
 trap 'told_to_end=143' TERM
-tee() { trap '' HUP INT TERM; command tee "$@"; }
+tee() {
+    trap '' HUP INT TERM
+    case ${OSTYPE:-} in linux*) command tee -p "$@" ;; *) command tee "$@" ;; esac
+}

@@ -1,5 +1,6 @@
 """The training loop: iterate, log, checkpoint; killed at any moment, it goes on from the last checkpoint."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -88,7 +89,7 @@ class _Display:
 
     def __enter__(self) -> "_Display":
         if self.start:
-            self.console.print(f"{self.label}: resumed after iteration {self.start}", highlight=False)
+            self._say(f"resumed after iteration {self.start}")
         self.bar.start()
         self.task = self.bar.add_task(self.label, total=self.total, completed=self.start)
         return self
@@ -98,11 +99,7 @@ class _Display:
 
     def stopped(self, done: int, number: int) -> None:
         name = signal.Signals(number).name
-        self.console.print(
-            f"{self.label}: ended by {name} after iteration {done}, which is saved; run again to go on from there",
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._say(f"ended by {name} after iteration {done}, which is saved; run again to go on from there")
 
     def advance(self, done: int, values: dict) -> None:
         self.bar.update(self.task, completed=done)
@@ -111,7 +108,9 @@ class _Display:
             self.printed = now
             rate = (done - self.start) / max(now - self.began, 1e-9)
             loss = float(values["loss"])
-            self.console.print(
-                f"{self.label}: {done}/{self.total} iterations, {rate:.1f} it/s, loss {loss:.4f}",
-                highlight=False,
-            )
+            self._say(f"{done}/{self.total} iterations, {rate:.1f} it/s, loss {loss:.4f}")
+
+    def _say(self, text: str) -> None:
+        """A line, if anybody still reads it: what nobody reads, or has no room on the disk, ends no training."""
+        with contextlib.suppress(OSError, SystemExit):  # rich makes SystemExit of a broken pipe
+            self.console.print(f"{self.label}: {text}", highlight=False, soft_wrap=True)

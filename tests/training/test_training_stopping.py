@@ -1,6 +1,7 @@
 """A training that is told to end saves the iteration it was at; what it saves is kept, and nothing else is believed."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from avatarpipe.training import checkpoint
+from avatarpipe.training import checkpoint, loop
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
 from avatarpipe.training.stopping import stop_noted
@@ -162,6 +163,18 @@ def test_a_disk_that_does_not_answer_costs_no_checkpoint(tmp_path, monkeypatch):
         patch.setattr(checkpoint, "file_sha256", lambda path: _raise(errno.ESTALE, path))
         run(tmp_path, Walk())
     assert Checkpoints(tmp_path, {"settings": "a"}).newest()[0] == 17
+
+
+@pytest.mark.parametrize("stream", ["full disk", "nobody reads"])
+def test_what_cannot_be_said_ends_no_training(tmp_path, monkeypatch, stream):
+    class Broken(io.StringIO):
+        def write(self, text):
+            _raise(errno.ENOSPC if stream == "full disk" else errno.EPIPE, Path("stderr"))
+
+    monkeypatch.setattr(sys, "stderr", Broken())
+    monkeypatch.setattr(loop, "_PRINT_EVERY_S", 0.0)
+    stage = Walk()
+    assert run(tmp_path, stage).table()["step"].max() == 25
 
 
 def _raise(number: int, path: Path):

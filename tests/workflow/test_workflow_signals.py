@@ -88,3 +88,13 @@ def test_a_pod_that_is_to_end_lets_the_program_save(tmp_path):
     os.kill(int(first), signal.SIGTERM)
     said = process.communicate(timeout=20)[0]
     assert process.returncode == 143 and "began\nsaving\nsaved\n" in said
+
+
+def test_a_reader_that_goes_away_ends_no_job(tmp_path):
+    """As `make run | head` does: the log goes on."""
+    program = "for number in 1 2 3 4; do sleep 0.1; echo $number; done"
+    script = f"set -euo pipefail; source '{ROOT}/workflow/job.sh'; ({program}) 2>&1 | tee '{tmp_path / 'log'}'"
+    process = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+    assert (tmp_path / "log").read_text() == "1\n2\n3\n4\n"
