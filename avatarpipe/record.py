@@ -23,6 +23,8 @@ class Record:
         """Take away a manifest of before, once a file is put beside it that it does not speak of. Drafts are none."""
         if self.manifest is None or path == self.manifest or not path.is_relative_to(self.manifest.parent):
             return
+        if self.manifest in self.written:  # the step's own: it says more after it
+            return
         if not any(part.startswith(".") for part in path.relative_to(self.manifest.parent).parts):
             self.manifest.unlink(missing_ok=True)
 

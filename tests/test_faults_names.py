@@ -108,6 +108,18 @@ def test_a_step_that_fails_before_it_writes_changes_nothing(step, tmp_path):
     assert '"old"' in out.read_text()
 
 
+def test_what_a_step_itself_wrote_stays_when_it_writes_more(tmp_path):
+    """Such as the pictures of a motion, which come after the motion."""
+
+    def out_first(options: Options) -> None:
+        write_json(options.out, {"text": options.text})
+        write_json(options.out.parent / "picture.json", {"text": options.text})
+
+    for text in ("old", "new"):
+        run(out_first, tmp_path / "motion.json", text)
+        assert f'"{text}"' in (tmp_path / "motion.json").read_text()
+
+
 def test_a_folder_is_never_half_deleted(tmp_path):
     """The old one is moved away first; where the new one cannot take its place it comes back."""
     with atomic_folder(tmp_path / "avatar") as draft:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -75,11 +76,18 @@ class Reader(Project):
         return found | {"PATH": path, "UV_CACHE_DIR": downloads, "FAKE_CLUSTER": cluster}
 
     def shell(self, command: str, timeout: float) -> subprocess.CompletedProcess:
-        """The command, run by bash in the project; both streams in `stdout`."""
-        return subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, env=self.environment(), timeout=timeout,
+        """The command, run by bash in the project, both streams in `stdout`; what it started ends with it at the time limit."""
+        process = subprocess.Popen(
+            ["bash", "-c", command], cwd=self.folder, env=self.environment(), start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, output)
 
     def copy(self, folder: Path) -> "Reader":
         return Reader(super().copy(folder).folder)
