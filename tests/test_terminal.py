@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.steps.command import run_step
-from avatarpipe.terminal import bar_console
+from avatarpipe.terminal import bar_console, tracked
 
 
 @pytest.fixture

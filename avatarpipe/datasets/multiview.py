@@ -5,7 +5,7 @@ A reader module has `read(request: Request) -> MultiViewSource` and opens no ima
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.progress import track
 
 from avatarpipe.body.model import Body
 from avatarpipe.body.params import BodyParams
@@ -28,7 +27,7 @@ from avatarpipe.datasets.view_files import EmptyMask, ViewJob, convert_view
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_file
 from avatarpipe.provenance import code_version
-from avatarpipe.terminal import bar_console
+from avatarpipe.terminal import tracked
 
 log = logging.getLogger(__name__)
 UNPACKED = (
@@ -139,7 +138,7 @@ def convert_views(
     jobs, outcome = view_jobs(source, image_format), _Outcome(list(source.missing))
     with Journal(draft) as journal:
         work = partial(_converted, draft=draft, journal=journal)
-        for job, result in _tracked(in_parallel(work, jobs, workers), len(source.views)):
+        for job, result in tracked(in_parallel(work, jobs, workers), len(source.views), "convert"):
             outcome.add(job, result, policy)
             if isinstance(result, Finished):
                 journal.add(result)
@@ -200,18 +199,6 @@ def _converted(
         return job, convert_view(job, draft)
     except InputError as error:
         return job, error
-
-
-def _tracked(results: Iterable, total: int) -> Iterable:
-    console = bar_console()
-    return track(
-        results,
-        total=total,
-        description="convert",
-        console=console,
-        disable=console is None,
-        transient=True,
-    )
 
 
 def _check_source(source: MultiViewSource, policy: Policy) -> None:

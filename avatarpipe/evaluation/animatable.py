@@ -13,10 +13,10 @@ from avatarpipe.evaluation.cells import Cell, frames_of
 from avatarpipe.evaluation.conventions import PAD, WHITE, scores, subject_square, truth_on_white
 from avatarpipe.evaluation.fid import FEWEST, features, frechet_distance
 from avatarpipe.evaluation.inception import Inception
-from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.evaluation.rows import DIFFERENCE, Scores, score_rows
 from avatarpipe.evaluation.threads import in_threads
+from avatarpipe.terminal import Track
 from avatarpipe.training.lpips import Lpips
 
 LAYER = "composite"

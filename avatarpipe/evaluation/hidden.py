@@ -9,10 +9,10 @@ from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.labels import garment_mask
 from avatarpipe.evaluation.metrics import psnr
-from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
 from avatarpipe.evaluation.threads import in_threads
+from avatarpipe.terminal import Track
 
 
 def hidden_scores(view: View, truth: np.ndarray, region: np.ndarray) -> Scores:

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from avatarpipe.avatar import Avatar
 from avatarpipe.evaluation.framing import framed_orbit
 from avatarpipe.evaluation.page import save_picture_page
-from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.evaluation.style import INK, PAPER
 from avatarpipe.files import atomic_file
+from avatarpipe.terminal import Track
 
 FRAMES, HEIGHT, SECONDS = 40, 440, 4.8
 LIMIT_BYTES = 3_000_000

@@ -17,10 +17,10 @@ from avatarpipe.evaluation.masks import (
     truth_classes,
 )
 from avatarpipe.evaluation.metrics import foreground_crop, psnr, ssim
-from avatarpipe.evaluation.progress import Track
 from avatarpipe.evaluation.rendering import View, render_views
 from avatarpipe.evaluation.rows import Scores, score_rows
 from avatarpipe.evaluation.threads import in_threads
+from avatarpipe.terminal import Track
 from avatarpipe.training.lpips import Lpips
 
 

@@ -81,7 +81,7 @@ def rendered_shards(
     """The shards of `seeds` in `folder`, those missing made by `workers` processes.
 
     bodies: npz by gender. Whoever a seed makes is a man or a woman, with trousers or without, by the seed alone. Shards
-    of other settings are not mixed in: InputError asks for another folder. track: see evaluation.progress.
+    of other settings are not mixed in: InputError asks for another folder. track: see terminal.
     """
     _claim(folder, settings, maker)
     paths = {seed: folder / f"{seed:07d}.npz" for seed in seeds}

@@ -25,10 +25,10 @@ from avatarpipe.datasets import (
 from avatarpipe.datasets.multiview import MultiViewSource, Policy, Request, write_source
 from avatarpipe.datasets.scans import ScanSource, write_scans
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import read_json, require_file
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 
 READERS: dict[str, Callable[[Request], ScanSource | MultiViewSource]] = {
     "synthetic": fourddress.read,

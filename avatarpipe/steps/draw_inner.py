@@ -14,12 +14,12 @@ from avatarpipe.avatar import MANIFEST, Avatar
 from avatarpipe.capture.capture import Capture
 from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rendering import render_views
 from avatarpipe.files import write_json
 from avatarpipe.images import write_image
 from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 
 
 @dataclass(frozen=True)

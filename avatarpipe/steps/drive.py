@@ -28,7 +28,6 @@ from avatarpipe.errors import InputError
 from avatarpipe.evaluation.driving import Take, bodies_in, lowest, raised, some_frames
 from avatarpipe.evaluation.films import save_films
 from avatarpipe.evaluation.floor import Floor
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.reel import Reel
 from avatarpipe.evaluation.shots import Shot, captured_by, filmed, repeated
 from avatarpipe.evaluation.style import PAPER
@@ -46,6 +45,7 @@ from avatarpipe.motions.retarget import Root, leg_ratio, retargeted
 from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
+from avatarpipe.terminal import tracked
 
 _OF_CAPTURE = "capture:"
 _SH_DEGREE = 3  # what viewers of standard files expect

@@ -18,7 +18,6 @@ from avatarpipe.capture.capture import Capture
 from avatarpipe.devices import chosen_device
 from avatarpipe.evaluation.hidden import hidden_rows
 from avatarpipe.evaluation.penetration import TRUE_BODY, penetration_rows
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.protocol import protocol
 from avatarpipe.evaluation.rows import tidy
 from avatarpipe.evaluation.surface import surface_rows
@@ -28,6 +27,7 @@ from avatarpipe.mesh.mesh import load_mesh
 from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
+from avatarpipe.terminal import tracked
 from avatarpipe.training.lpips import Lpips, missing_weights
 
 POSED_MESH = "composite_posed.ply"

@@ -24,13 +24,13 @@ from avatarpipe.evaluation.cells import cells, check_cameras, check_frames
 from avatarpipe.evaluation.compared import FULL, SKINNED, Compared
 from avatarpipe.evaluation.fid import fid_weights
 from avatarpipe.evaluation.inception import WEIGHT_FILE, Inception
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rows import DIFFERENCE, tidy
 from avatarpipe.files import write_json
 from avatarpipe.methods.animatable.avatar import AnimatableAvatar
 from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
+from avatarpipe.terminal import tracked
 from avatarpipe.training.lpips import Lpips, missing_weights
 
 

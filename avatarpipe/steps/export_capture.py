@@ -13,13 +13,13 @@ from typing import Literal
 from avatarpipe.body.model import Body
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.writing import publishing
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.export.capture_folders import write_bodies, write_colmap_frame, write_nerfstudio
 from avatarpipe.export.pictures import Destination, Picture, chosen_frames, frames_in, pictures_of
 from avatarpipe.export.worlds import Worlds
 from avatarpipe.files import write_json
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 
 log = logging.getLogger(__name__)
 

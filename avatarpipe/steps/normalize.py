@@ -14,10 +14,10 @@ from avatarpipe.capture.normalization import moved_poses, normalizing_transform
 from avatarpipe.capture.writing import publishing, write_frames, write_split
 from avatarpipe.datasets.scans import scan_files, write_scans
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.mesh.mesh import load_mesh, save_mesh
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 
 _MESHES = (".ply", ".obj", ".glb")
 

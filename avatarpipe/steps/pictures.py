@@ -17,7 +17,6 @@ from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.curves import plot_curves
 from avatarpipe.evaluation.poses import canonical_figure, novel_pose_figure
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.sheets import compare_views, contact_sheet
 from avatarpipe.evaluation.style import save_figure
 from avatarpipe.evaluation.turntable import save_turntable
@@ -25,6 +24,7 @@ from avatarpipe.files import write_json
 from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import read_table
+from avatarpipe.terminal import tracked
 
 
 @dataclass(frozen=True)

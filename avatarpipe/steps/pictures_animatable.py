@@ -20,7 +20,6 @@ from avatarpipe.evaluation.compared import FULL, Compared
 from avatarpipe.evaluation.curves import plot_curves
 from avatarpipe.evaluation.pose_sheets import pose_sheet, shown_in
 from avatarpipe.evaluation.poses import pose_grid
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.projection_figure import projection_figure
 from avatarpipe.evaluation.style import save_figure
 from avatarpipe.evaluation.turntable import save_turntable
@@ -30,6 +29,7 @@ from avatarpipe.methods.animatable.rig import BODY
 from avatarpipe.provenance import manifest_file, provenance
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import read_table
+from avatarpipe.terminal import tracked
 
 _KINDS = {
     "seen_pose_novel_view": "poses that training saw, from cameras that it did not",

@@ -17,12 +17,12 @@ from avatarpipe.capture.rigs import rig
 from avatarpipe.capture.writing import publishing, write_cameras
 from avatarpipe.datasets.scans import scan_files
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.images import write_image, write_labels
 from avatarpipe.mesh.mesh import Mesh
 from avatarpipe.mesh.render import MeshRendering, render_views
 from avatarpipe.provenance import provenance
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 
 
 @dataclass

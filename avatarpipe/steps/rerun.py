@@ -15,7 +15,6 @@ import tyro
 from avatarpipe.environments import Environment
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.comparison import METRICS, Comparison, compare_tables
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rows import COLUMNS
 from avatarpipe.provenance_files import fingerprint
 from avatarpipe.rerun_pythons import named_pythons, pythons
@@ -31,6 +30,7 @@ from avatarpipe.reruns import (
 from avatarpipe.steps.command import run_step
 from avatarpipe.steps.verify import print_comparisons
 from avatarpipe.tables import read_table
+from avatarpipe.terminal import tracked
 from avatarpipe.verification import verify
 
 MISMATCH = 1

@@ -16,7 +16,6 @@ from avatarpipe.devices import chosen_device
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.clip_score import ClipScore
 from avatarpipe.evaluation.image_reward import ImageReward
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.evaluation.rows import score_rows, tidy
 from avatarpipe.evaluation.scored_pictures import Pictures, batch_pixels, batched, read_pictures
 from avatarpipe.files import write_json
@@ -24,6 +23,7 @@ from avatarpipe.provenance import provenance
 from avatarpipe.score_files import score_files
 from avatarpipe.steps.command import run_step
 from avatarpipe.tables import write_table
+from avatarpipe.terminal import tracked
 
 Scorer = tuple[str, Callable[[torch.Tensor, str], torch.Tensor], int]
 """Metric, network of pixels and prompt, and the size of its pictures."""

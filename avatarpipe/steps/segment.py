@@ -10,11 +10,11 @@ import numpy as np
 from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.manifest import MANIFEST_NAME
 from avatarpipe.capture.writing import publishing
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.images import write_labels
 from avatarpipe.provenance import provenance
 from avatarpipe.segmentation import sapiens, scan_labels
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 
 
 @dataclass

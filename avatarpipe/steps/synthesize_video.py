@@ -12,7 +12,6 @@ from typing import Literal
 from avatarpipe.body.model import Body
 from avatarpipe.datasets.writers import actorshq, avatarrex, thuman4
 from avatarpipe.errors import InputError
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import write_json
 from avatarpipe.provenance import provenance
 from avatarpipe.record import note_written
@@ -20,6 +19,7 @@ from avatarpipe.steps.command import run_step
 from avatarpipe.synthetic.footage import Footage
 from avatarpipe.synthetic.traits import sample_traits
 from avatarpipe.synthetic.video import Plan, prepare, recording, split, write_truth
+from avatarpipe.terminal import tracked
 
 WRITERS = {"avatarrex": avatarrex.write, "thuman4.0": thuman4.write, "actorshq": actorshq.write}
 RECORDING = "recording"

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from avatarpipe.devices import chosen_device, usable_cores
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import require_file
 from avatarpipe.guidance.prior_data import PriorImages, prior_seeds
 from avatarpipe.guidance.prior_model import Prior, save_prior
@@ -19,6 +18,7 @@ from avatarpipe.provenance import provenance
 from avatarpipe.record import note_written
 from avatarpipe.steps.command import run_step
 from avatarpipe.synthetic.undressed import make_undressed
+from avatarpipe.terminal import tracked
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
 

@@ -18,10 +18,10 @@ from rich.text import Text
 
 from avatarpipe.errors import InputError
 from avatarpipe.evaluation.comparison import Comparison, compare_results
-from avatarpipe.evaluation.progress import tracked
 from avatarpipe.files import file_sha256
 from avatarpipe.provenance_files import find_provenance
 from avatarpipe.steps.command import run_step
+from avatarpipe.terminal import tracked
 from avatarpipe.verification import HashCache, Verdict, unrecorded, verify
 
 MISMATCH = 1
