@@ -123,8 +123,9 @@ def _networks(options: Options, device: torch.device) -> tuple[Networks, dict[st
 
 def _log_means(table: pd.DataFrame) -> None:
     means = table.groupby(["split", "metric", "stage"], sort=False)["value"].mean()
-    for (cell, metric, stage), value in means.items():
-        logging.info("%-22s %-22s %-16s %10.4f", cell, metric, stage, value)
+    for (cell, metric), of_stages in means.groupby(level=["split", "metric"], sort=False):
+        shown = "   ".join(f"{stage} {value:.4f}" for (*_, stage), value in of_stages.items())
+        logging.info("%-22s %-16s %s", cell, metric, shown)
 
 
 def main(args: Sequence[str] | None = None) -> None:
