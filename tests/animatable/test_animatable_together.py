@@ -111,16 +111,25 @@ class Threads(Team):
             self.meeting.wait(60)
 
     def from_the_first(self, tensors):
-        pass
+        for tensor in tensors:
+            self.said[self.rank] = tensor.detach()
+            self.meeting.wait(60)
+            tensor.data.copy_(self.said[0])
+            self.meeting.wait(60)
+
+
+def stage_of(video: dict, fake_body, team: Team) -> AnimatableStage:
+    """The training of a process of the team."""
+    capture = Capture.load(video["--capture"])
+    views = VideoViews(capture, "train", "cpu", frame_split(capture).train, workers=1, team=team)
+    return AnimatableStage(
+        roughened(tiny_model(fake_body)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
+    )  # fmt: skip
 
 
 def slopes(video: dict, fake_body, step: int, team: Team) -> tuple[dict, dict]:
     """The gradients by parameter and the losses of an iteration."""
-    capture = Capture.load(video["--capture"])
-    views = VideoViews(capture, "train", "cpu", frame_split(capture).train, workers=1, team=team)
-    stage = AnimatableStage(
-        roughened(tiny_model(fake_body)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
-    )  # fmt: skip
+    stage = stage_of(video, fake_body, team)
     stage.descent.step = lambda progress: None  # leaves the gradients where they are
     losses = stage.step(step)
     parameters = stage.model.parameters.items()
@@ -145,6 +154,28 @@ def test_all_find_the_gradients_and_losses_that_one_finds(video, fake_body, step
         )
     for name in whole:  # none drifts from the other
         assert torch.equal(found[0][0][name], found[1][0][name]), name
+
+
+def test_processes_that_round_differently_are_made_alike_now_and_then(
+    video, fake_body, monkeypatch
+):
+    """As on CUDA, where sums of many have no fixed order: what the second process' networks are taught is a little off."""
+    monkeypatch.setattr("avatarpipe.methods.animatable.stage._ALIKE_EVERY", 4)
+    meeting, said = threading.Barrier(2), {}
+
+    def trained(rank: int) -> list[torch.Tensor]:
+        stage = stage_of(video, fake_body, Threads(rank, 2, meeting, said))
+        networks = stage.model.parameters["networks.0.weight"]
+        networks.register_hook(lambda slope: slope * (1.0 + 1e-6 * rank) + 1e-12 * rank)
+        kept = []
+        for step in range(21, 25):
+            stage.step(step)
+            kept.append(networks.detach().clone())
+        return kept
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(trained, (0, 1))
+    assert [torch.equal(a, b) for a, b in zip(first, second, strict=True)] == [False] * 3 + [True]
 
 
 def test_more_processes_than_cameras_are_refused(video, tmp_path):

@@ -21,6 +21,7 @@ from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
 from avatarpipe.training.compilation import compiled
 
+_ALIKE_EVERY = 20  # iterations after which the processes' parameters are made the same
 _APART = 1 << 32  # seeds of the views of one iteration
 
 
@@ -72,6 +73,8 @@ class AnimatableStage:
         losses = {name: batch.part * loss for name, loss in losses.items()}
         _sum(losses | penalties).backward()
         self.descent.step(step / settings.iterations)
+        if step % _ALIKE_EVERY == 0:
+            self.team.from_the_first(self.model.parameters.values())
         losses = {
             name: loss.detach() for name, loss in (self.team.total(losses) | penalties).items()
         }
@@ -83,7 +86,8 @@ class AnimatableStage:
         """What the cameras of a batch see, and what holds against shapes that no image shows to be wrong.
 
         Of several processes all make the same Gaussians. What their images teach is added up there, where it is a thirtieth
-        of the parameters' gradients, and each takes it back through the model by itself.
+        of the parameters' gradients, and each takes it back through the model by itself. CUDA rounds that differently in each
+        process, and nothing would bring them together again: the first's parameters replace the others' every so often.
         """
         settings, theta = self.settings, None
         if step >= settings.bases_from:
