@@ -11,12 +11,14 @@ import pandas as pd
 from avatarpipe.body.params import BodyParams
 from avatarpipe.cameras import Cameras
 from avatarpipe.errors import InputError
+from avatarpipe.locks import alone
 from avatarpipe.record import note_written
 from avatarpipe.tables import write_table
 
 _DRAFT = ".partial-"
 _RESUMED = ".unfinished"
 _OLD = ".old-"
+_LOCK = ".writing"
 
 
 def write_frames(
@@ -57,21 +59,28 @@ def publishing(manifest_path: str | Path, resume: bool = False) -> Iterator[Path
     nothing has changed. Entries of other names in the folder are left alone, but for what a killed run left of its draft.
     resume: the draft of a run that failed or was killed is kept, and yielded again to the next one, which must itself
     know what in there is whole and still wanted. Entries whose names begin with a dot are notes of the draft: not moved.
+    InputError where another process publishes in the same folder: what it is at would be taken for what a kill has left.
     """
     manifest_path = Path(manifest_path)
     if manifest_path.suffix != ".json":
         raise InputError(f"{manifest_path}: the output is a manifest; its name must end in .json.")
     folder = manifest_path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{_DRAFT}*"):
-        shutil.rmtree(leftover)
-    with _kept_draft(folder) if resume else _fresh_draft(folder) as draft:
-        yield draft
-        manifest_path.unlink(missing_ok=True)
-        entries = [entry for entry in draft.iterdir() if not entry.name.startswith(".")]
-        for entry in sorted(entries, key=lambda entry: entry.name == manifest_path.name):
-            _replace(entry, folder / entry.name, draft)
-            note_written(folder / entry.name)
+    with alone(folder / _LOCK, "writing"):
+        for leftover in folder.glob(f"{_DRAFT}*"):
+            shutil.rmtree(leftover)
+        with _kept_draft(folder) if resume else _fresh_draft(folder) as draft:
+            yield draft
+            _move(draft, manifest_path)
+
+
+def _move(draft: Path, manifest_path: Path) -> None:
+    """What the draft holds, to beside the manifest, which goes first and comes last."""
+    manifest_path.unlink(missing_ok=True)
+    entries = [entry for entry in draft.iterdir() if not entry.name.startswith(".")]
+    for entry in sorted(entries, key=lambda entry: entry.name == manifest_path.name):
+        _replace(entry, manifest_path.parent / entry.name, draft)
+        note_written(manifest_path.parent / entry.name)
 
 
 @contextmanager
@@ -94,6 +103,6 @@ def _kept_draft(folder: Path) -> Iterator[Path]:
 
 def _replace(entry: Path, target: Path, draft: Path) -> None:
     """Move `entry` to `target`; what stood there is deleted together with the draft."""
-    if target.exists():
+    if target.exists() or target.is_symlink():
         target.rename(draft / f"{_OLD}{target.name}")
     entry.rename(target)

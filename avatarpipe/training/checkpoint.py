@@ -1,14 +1,10 @@
 """Training checkpoints: tensors in safetensors, the rest in JSON, whole or absent, the one before kept until then."""
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
-import socket
 from pathlib import Path
-from typing import TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -16,10 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from avatarpipe.errors import InputError
 from avatarpipe.files import atomic_folder, file_sha256, read_json, write_json
+from avatarpipe.locks import claimed, refuse_company
 
 log = logging.getLogger(__name__)
 
-_LOCK = ".lock"
+_LOCK, _DOING = ".lock", "training"
 _DAMAGED = (InputError, SafetensorError, KeyError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
@@ -41,7 +38,7 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
         """Write the state after `step` iterations, then forget all but it and the one before: also those of other trainings."""
         if self._claim is None:
-            self._claim = self._claimed()
+            self._claim = claimed(self.folder / _LOCK, _DOING)
             self._drop_drafts()
         folder = self.folder / f"{step:08d}"
         with atomic_folder(folder) as temporary:
@@ -62,7 +59,7 @@ class Checkpoints:
         OSError where a disk does not answer: what cannot be read now is not damaged, and must not be forgotten.
         """
         if self._claim is None:
-            self._refuse_company()
+            refuse_company(self.folder / _LOCK, _DOING)
         for folder in reversed(self._saved()):
             try:
                 found = self._read(folder, device)
@@ -83,40 +80,6 @@ class Checkpoints:
         if manifest["sha256"] != file_sha256(state) or manifest["step"] != int(folder.name):
             raise InputError("its bytes are not those that were written")
         return manifest["step"], load_file(state, device=str(device))
-
-    def _claimed(self) -> TextIO:
-        """The folder's lock, held as long as the file is open; InputError where another process has it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        stream = (self.folder / _LOCK).open("a+")
-        self._take(stream, fcntl.LOCK_EX)
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        stream.flush()
-        return stream
-
-    def _refuse_company(self) -> None:
-        """InputError where another process has the folder's lock; processes that only look do not disturb each other."""
-        if (self.folder / _LOCK).is_file():
-            with (self.folder / _LOCK).open() as stream:
-                self._take(stream, fcntl.LOCK_SH)
-
-    def _take(self, stream: TextIO, kind: int) -> None:
-        try:
-            fcntl.lockf(stream, kind | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            stream.seek(0)
-            owner = stream.read().strip() or "unknown"
-            stream.close()
-            raise InputError(
-                f"{self.folder}: another process is training here ({owner}), perhaps left over from a run that was "
-                "killed. Let it come to its end or end it, then run again."
-            ) from error
-        except OSError as error:
-            log.warning(
-                "%s: a file system without locks (%s); start no second training there",
-                self.folder,
-                error,
-            )
 
     def _drop_drafts(self) -> None:
         """Remove what a killed process had begun to write."""
