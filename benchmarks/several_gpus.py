@@ -4,10 +4,11 @@ $ python -m benchmarks.several_gpus --capture results/vic/normalize/capture.json
       --weights results/vic/animatable/weights/weights.json
 $ torchrun --standalone --nproc-per-node 2 -m benchmarks.several_gpus --capture ... --body ... --weights ...
 
-Iterations use the published sizes, all bases and colours that depend on the view, without the perceptual term; their images are
+Iterations use all bases and colours that depend on the view, without the perceptual term; their images are
 read beforehand. At the end the largest difference of any parameter between processes is told.
 """
 
+import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +24,11 @@ from avatarpipe.capture.capture import Capture
 from avatarpipe.capture.frame_split import FrameSplit, frame_split
 from avatarpipe.devices import chosen_device
 from avatarpipe.methods.animatable.beginning import Beginning, matching_volume
-from avatarpipe.methods.animatable.settings import AnimatableSettings
+from avatarpipe.methods.animatable.settings import animatable_settings
 from avatarpipe.methods.animatable.stage import AnimatableStage
 from avatarpipe.training.distributed import ALONE, Team, joined
 
-WARM, TIMED = 20, 100  # iterations
+WARM = 20  # iterations before those that are timed
 
 
 @dataclass
@@ -44,6 +45,10 @@ class Options:
     """Cameras an iteration, each timed; not fewer than processes."""
     frames: int = 12
     """Frames of the video whose images are held in memory."""
+    iterations: int = 100
+    """Iterations that are timed."""
+    settings: str = "{}"
+    """Settings that are not the published ones, as a JSON object."""
     seed: int = 0
     device: str = "auto"
 
@@ -52,7 +57,7 @@ def main(options: Options) -> None:
     """Measure as one of the processes; the first prints."""
     with joined(chosen_device(options.device)) as (team, device):
         stage = _stage(options, team, device)
-        rows = [_row(stage, cameras, device) for cameras in options.cameras]
+        rows = [_row(stage, cameras, options.iterations, device) for cameras in options.cameras]
         drift = _drift(stage, team)
     if team.leads:
         table = Table(*rows[0], title=f"an iteration on {team.size} of {_name(device)}")
@@ -62,21 +67,22 @@ def main(options: Options) -> None:
         Console().print(f"largest difference of a parameter between processes after all that: {drift:.2g}")
 
 
-def _row(stage: AnimatableStage, cameras: int, device: torch.device) -> dict[str, float]:
+def _row(stage: AnimatableStage, cameras: int, timed: int, device: torch.device) -> dict[str, float]:
     stage.settings = replace(stage.settings, cameras_per_step=cameras)
     for step in range(WARM):
         stage.step(step)
     _finish(device)
     began = time.perf_counter()
-    for step in range(WARM, WARM + TIMED):
+    for step in range(WARM, WARM + timed):
         stage.step(step)
     _finish(device)
-    return {"cameras": cameras, "ms": 1e3 * (time.perf_counter() - began) / TIMED}
+    return {"cameras": cameras, "ms": 1e3 * (time.perf_counter() - began) / timed}
 
 
 def _stage(options: Options, team: Team, device: torch.device) -> AnimatableStage:
     """A training whose images are all in memory."""
-    settings = AnimatableSettings(bases_from=0, harmonics_from=0, boundaries=False)
+    fixed = {"bases_from": 0, "harmonics_from": 0, "boundaries": False}
+    settings = animatable_settings(json.loads(options.settings) | fixed)
     capture = Capture.load(options.capture)
     frames = FrameSplit(frame_split(capture).train[: options.frames], ())
     legs = settings.model.legs_apart_deg

@@ -37,6 +37,10 @@ MORE = {
     "benchmarks.animatable": (
         ("--preset", "tiny", "--cameras", "1", "--score-at", "2", "4"), HOURS,
     ),
+    "benchmarks.several_gpus": (
+        ("--settings", '{"model": {"gaussians": 2000, "controls": 200, "anchors": 20}}', "--cameras", "1", "--frames", "1", "--iterations", "1"),
+        HOURS,
+    ),
     "benchmarks.prior": (("--preset", "tiny", "--guidance-from", "5", "--views", "1"), HOURS),
     "benchmarks.guidance": (
         ("--tiny", "--surfels", "200", "--views", "1", "--size", "64", "--steps", "1", "--warmup", "1", "--no-compiled"),
