@@ -146,7 +146,10 @@ def check_inputs(steps: list[Recorded]) -> None:
 def check_outputs(steps: list[Recorded]) -> None:
     """InputError names a step that would write outside of the folder that it is run in."""
     for recorded in steps:
-        for flag, value in _written(recorded.document["arguments"]):
+        written = list(_written(recorded.document["arguments"]))
+        if OUTPUTS[0] not in (flag for flag, _ in written):
+            raise InputError(f"{recorded.path}: a step without {OUTPUTS[0]} makes nothing. Do not trust this file.")
+        for flag, value in written:
             if Path(value).is_absolute() or ".." in Path(value).parts:
                 raise InputError(
                     f"{recorded.path}: {flag} {value} lies outside of what is made again. Run the step by hand, with "
@@ -188,11 +191,22 @@ def _link(link: Path, target: Path) -> None:
         link.symlink_to(target)
 
 
+def _check_links(recorded: Recorded, into: Path) -> None:
+    """InputError where an output would be written through one of the links in `into`, to where it points."""
+    for flag, value in _written(recorded.document["arguments"]):
+        if not (into / value).parent.resolve().is_relative_to(into.resolve()):
+            raise InputError(
+                f"{recorded.path}: {flag} {value} lies behind a link to what was not made again. Run the step by hand, with "
+                "another path."
+            )
+
+
 def run_again(recorded: Recorded, into: Path, environment: Environment) -> None:
     """Run one step in `into` with its arguments of then, on as many threads; its messages go to its log there.
 
     InputError where it fails.
     """
+    _check_links(recorded, into)
     log = into / LOGS / f"rerun-{recorded.step}-{recorded.path.parent.name}.log"
     log.parent.mkdir(exist_ok=True)
     document = recorded.document

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -35,7 +36,7 @@ from avatarpipe.mesh.mesh import load_mesh
 from avatarpipe.motions.read import read_motion
 from avatarpipe.npz import check_size
 from avatarpipe.provenance_files import read_provenance
-from avatarpipe.reruns import chain, check_outputs
+from avatarpipe.reruns import chain, check_outputs, prepare, run_again
 from avatarpipe.skinned_avatar import SkinnedAvatar
 from avatarpipe.steps.convert import Convert, run
 
@@ -277,6 +278,29 @@ def test_a_rerun_writes_into_its_folder_only(out, form, tmp_path):
     arguments = ["--gender", "female", *form.format(flag="--out", out=out).split(" ")]
     path = provenance_file(tmp_path / "results/body/x.provenance.json", arguments=arguments)
     with pytest.raises(InputError, match="lies outside"):
+        check_outputs(chain([path]))
+
+
+@pytest.mark.parametrize("out", ["config/x.npz", "raw/deep/x.npz"])
+def test_a_rerun_does_not_write_through_the_links_to_its_project(out, tmp_path):
+    project, into = tmp_path / "project", tmp_path / "again"
+    (project / out).parent.mkdir(parents=True)
+    (project / out).write_text("kept")
+    arguments = ["--gender", "female", "--out", out]
+    steps = chain([provenance_file(project / "results/body/x.provenance.json", arguments=arguments)])
+    check_outputs(steps)
+    prepare(into, [], steps)
+    with pytest.raises(InputError, match="lies behind a link"):
+        run_again(steps[0], into, SimpleNamespace(python="/bin/false"))
+    assert (project / out).read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("step", "arguments"), [("view", ["avatar.json", "--host", "0.0.0.0"]), ("rerun", ["x.json", "--into", "/tmp/x"])]
+)
+def test_a_rerun_starts_nothing_that_leaves_no_output(step, arguments, tmp_path):
+    path = provenance_file(tmp_path / "results/x/provenance.json", module=f"avatarpipe.steps.{step}", arguments=arguments)
+    with pytest.raises(InputError, match="makes nothing"):
         check_outputs(chain([path]))
 
 
