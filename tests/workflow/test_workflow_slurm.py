@@ -156,7 +156,7 @@ def test_a_training_whose_node_is_lost_goes_on_from_its_checkpoint_on_the_other(
     (left,) = [job for job in before if job.node == "node2"]
     (again,) = [job for job in after.jobs if job.number == left.number]
     assert (again.state, again.node, again.restarts) == ("COMPLETED", "node1", "1")
-    assert len(after.of("train_single")) == 2  # the one queue decided: Snakemake did not start it a second time
+    assert len(after.of("train_single")) == 2  # Snakemake did not start it again too
     subject = again.comment.removeprefix("rule_train_single_wildcards_")
     log = (after.project.folder / f"logs/train_single/{subject}.log").read_text()
     assert f"{subject} single: resumed after iteration " in log
