@@ -18,6 +18,7 @@ from avatarpipe.files import file_sha256
 from avatarpipe.sources import PACKAGE, foreign_imports
 
 CONDA = ".snakemake/conda"  # where Snakemake builds environments, PREFIX with PREFIX.yaml beside it
+_ELSEWHERE = "SNAKEMAKE_CONDA_PREFIX"  # or in the folder that this names
 _MARKS = (
     "pyvenv.cfg",
     "conda-meta",
@@ -35,6 +36,18 @@ class Environment:
     def prefix(self) -> Path:
         """The folder that holds bin/python."""
         return self.python.parent.parent
+
+    @property
+    def is_of_this_place(self) -> bool:
+        """Whether Snakemake built it for the working directory or this checkout, or it is this process' own.
+
+        Any other may have come along with somebody's results.
+        """
+        folders = [Path.cwd() / CONDA, PACKAGE.parent / CONDA]
+        if _ELSEWHERE in os.environ:
+            folders.append(Path(os.environ[_ELSEWHERE]))
+        built_in = os.path.realpath(self.prefix.parent)
+        return self.is_own or built_in in map(os.path.realpath, folders)
 
     @property
     def is_own(self) -> bool:

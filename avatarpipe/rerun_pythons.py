@@ -31,8 +31,9 @@ def named_pythons(entries: Iterable[str], steps: Iterable[Recorded]) -> dict[str
 def pythons(steps: Iterable[Recorded], named: Mapping[str, Environment]) -> dict[Path, Environment]:
     """By provenance file: the named environment, else the step's own of then or one built of the same file, else this one.
 
-    An environment is taken if every package that the step needs is there in the version of then, but for what follows "+",
-    which tells builds of one version apart; a named one as it is. InputError tells of all steps that none is left for.
+    An environment is taken if Snakemake built it here and every package that the step needs is there in the version of then,
+    but for what follows "+", which tells builds of one version apart; a named one as it is. InputError tells of all steps that
+    none is left for.
     """
     chosen, left = {}, []
     for recorded in steps:
@@ -40,7 +41,7 @@ def pythons(steps: Iterable[Recorded], named: Mapping[str, Environment]) -> dict
         there = (
             [by_name] if by_name else nearest_environments(recorded.document, recorded.path.parent)
         )
-        fitting = [candidate for candidate in there if by_name or not _lacks(candidate, recorded)]
+        fitting = [candidate for candidate in there if by_name or _fits(candidate, recorded)]
         if fitting:
             chosen[recorded.path] = fitting[0]
         else:
@@ -48,6 +49,10 @@ def pythons(steps: Iterable[Recorded], named: Mapping[str, Environment]) -> dict
     if left:
         raise InputError(_refusal(left))
     return chosen
+
+
+def _fits(there: Environment, recorded: Recorded) -> bool:
+    return there.is_of_this_place and not _lacks(there, recorded)
 
 
 def _needed(recorded: Recorded) -> dict[str, str]:
@@ -78,7 +83,7 @@ def _refusal(left: list[Recorded]) -> str:
     for recorded in left:
         by_lack.setdefault((_lack(recorded), _ways_to_build(recorded)), {})[recorded.step] = None
     told = [
-        f"{', '.join(steps)}: the environment of then is gone or has changed, and this Python lacks {lack}. {build}"
+        f"{', '.join(steps)}: the environment of then is gone, has changed or was not built here, and this Python lacks {lack}. {build}"
         for (lack, build), steps in by_lack.items()
     ]
     steps = list(dict.fromkeys(recorded.step for recorded in left))

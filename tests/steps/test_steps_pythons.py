@@ -172,6 +172,21 @@ def test_without_an_environment_nothing_runs_and_two_ways_out_are_told(project, 
     assert "`pip install tyro==9.2`" in avatarpipe("rerun", SECOND, "--into", "again")[1]
 
 
+def test_an_environment_that_came_with_results_is_started_only_when_it_is_named(
+    project, avatarpipe, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    plan = ("rerun", str(project.folder / FIRST), "--into", "again", "--plan")
+    status, said = avatarpipe(*plan)
+    assert status == 2 and "gone, has changed or was not built here" in said
+    ant = project.envs / "ant_"
+    status, said = avatarpipe(*plan, "--python", f"collect={ant}")
+    assert status == 0 and f"by {ant}/bin/python" in said
+    monkeypatch.setenv("SNAKEMAKE_CONDA_PREFIX", str(project.envs))
+    status, said = avatarpipe(*plan)
+    assert status == 0 and f"by {ant}/bin/python" in said
+
+
 def test_what_was_built_since_of_the_same_file_is_taken(project, avatarpipe):
     (project.envs / "ant_").rename(project.folder / "gone")
     (project.envs / "ant_.yaml").unlink()
