@@ -76,14 +76,14 @@ class Reader(Project):
         return found | {"PATH": path, "UV_CACHE_DIR": downloads, "FAKE_CLUSTER": cluster}
 
     def shell(self, command: str, timeout: float) -> subprocess.CompletedProcess:
-        """The command, run by bash in the project, both streams in `stdout`; what it started ends with it at the time limit."""
+        """The command, run by bash in the project, both streams in `stdout`; what it started ends with it."""
         process = subprocess.Popen(
             ["bash", "-c", command], cwd=self.folder, env=self.environment(), start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         try:
             output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
+        except BaseException:  # the time limit, or Ctrl-C
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
