@@ -1,6 +1,7 @@
 """The training loop: iterate, log, checkpoint; killed at any moment, it goes on from the last checkpoint."""
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from avatarpipe.errors import InputError
 from avatarpipe.terminal import bar_console
 from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.curves import Curves
@@ -44,7 +46,8 @@ def train(
     step(i) is called for i = 0 .. iterations - 1. Checkpoints stay on disk: clear them once the result is written.
     after_checkpoint: called with the number of iterations done whenever one is on disk. team: the processes that train
     together; the first alone reads and writes checkpoints. SystemExit where a signal asked for the end: the iteration that
-    was under way is then the newest checkpoint.
+    was under way is then the newest checkpoint. InputError where a loss or the state is no number any more, which no
+    checkpoint ever holds.
     """
     curves_file = checkpoints.folder / "curves.parquet"
     start, curves = 0, Curves()
@@ -59,7 +62,10 @@ def train(
             done = step + 1
             if done % log_every == 0 or done == iterations:
                 curves.add(done, values)
-            if stop.signal is not None and team.leads:
+            told_to_end = stop.signal is not None
+            if team.leads and (told_to_end or done % checkpoint_every == 0 or done == iterations):
+                _refuse_runaway(stage, values, label, done)
+            if told_to_end and team.leads:
                 _save(checkpoints, curves, curves_file, done, stage)
                 display.stopped(done, stop.signal)
                 raise SystemExit(stop.status)
@@ -69,6 +75,18 @@ def train(
                     after_checkpoint(done)
             display.advance(done, values)
     return curves
+
+
+def _refuse_runaway(stage: Stage, values: dict, label: str, done: int) -> None:
+    """InputError where what `done` iterations have led to is no number."""
+    values = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
+    losses = [name for name, value in values.items() if not math.isfinite(value)]
+    if losses or any(tensor.isnan().any() for tensor in stage.state().values()):
+        told = f"the losses {', '.join(losses)} are" if losses else "some parameters are"
+        raise InputError(
+            f"{label}: after {done} iterations {told} no numbers any more: the training has run away. Run it again: it goes on "
+            "from its last checkpoint. Where it ends here again, lower the method's step sizes (`rates` in its settings)."
+        )
 
 
 def _save(checkpoints: Checkpoints, curves: Curves, file: Path, step: int, stage: Stage) -> None:
@@ -83,7 +101,12 @@ class _Display:
         self.console = Console(stderr=True, quiet=not shown)
         self.label, self.total, self.start = label, total, start
         self.began = self.printed = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         terminal = bar_console() if shown else None
         self.bar = Progress(*columns, console=terminal, disable=terminal is None, transient=True)
 
@@ -99,12 +122,16 @@ class _Display:
 
     def stopped(self, done: int, number: int) -> None:
         name = signal.Signals(number).name
-        self._say(f"ended by {name} after iteration {done}, which is saved; run again to go on from there")
+        self._say(
+            f"ended by {name} after iteration {done}, which is saved; run again to go on from there"
+        )
 
     def advance(self, done: int, values: dict) -> None:
         self.bar.update(self.task, completed=done)
         now = time.monotonic()
-        if not self.console.is_terminal and (now - self.printed > _PRINT_EVERY_S or done == self.total):
+        if not self.console.is_terminal and (
+            now - self.printed > _PRINT_EVERY_S or done == self.total
+        ):
             self.printed = now
             rate = (done - self.start) / max(now - self.began, 1e-9)
             loss = float(values["loss"])

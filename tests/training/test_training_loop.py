@@ -120,9 +120,32 @@ def test_the_folder_of_a_training_that_runs_is_left_alone(tmp_path):
         assert holder.stdout.readline() == "saved\n"
         assert not (tmp_path / ".00000004.left-by-a-kill").exists()
         for attempt in (lambda c: c.newest(), lambda c: c.save(8, {"value": torch.ones(3)})):
-            with pytest.raises(InputError, match=rf"another process is training here \(process {holder.pid} on "):
+            with pytest.raises(
+                InputError, match=rf"another process is training here \(process {holder.pid} on "
+            ):
                 attempt(Checkpoints(tmp_path, {"settings": "a"}))
         holder.kill()
         holder.wait()
         step, tensors = Checkpoints(tmp_path, {"settings": "a"}).newest()
     assert step == 4 and torch.equal(tensors["value"], torch.zeros(3))
+
+
+@pytest.mark.parametrize("lost", ["loss", "value"])
+def test_a_training_that_has_run_away_ends_and_goes_on_from_before(tmp_path, lost):
+    class Runaway(Walk):
+        def step(self, step: int) -> dict:
+            found = super().step(step)
+            if step < 11:
+                return found
+            if lost == "value":
+                self.value = self.value * torch.tensor([1.0, torch.nan, 1.0])
+                return found
+            return {"loss": found["loss"] / 0.0}
+
+    told = "the losses loss are" if lost == "loss" else "some parameters are"
+    with pytest.raises(InputError, match=rf"walk: after 12 iterations {told} no numbers any more"):
+        run(tmp_path / "away", Runaway())
+    straight, resumed = Walk(), Walk()
+    curves, again = run(tmp_path / "straight", straight), run(tmp_path / "away", resumed)
+    assert torch.equal(straight.value, resumed.value) and curves.table().equals(again.table())
+    assert len(curves.table()) == 9
