@@ -90,6 +90,25 @@ def test_a_pod_that_is_to_end_lets_the_program_save(tmp_path):
     assert process.returncode == 143 and "began\nsaving\nsaved\n" in said
 
 
+def test_outside_of_a_pod_its_first_process_tells_nobody_else(tmp_path):
+    """In a process tree of its own, where it is not the first: what must not be ended would else be this machine."""
+    (tmp_path / "jobscript.sh").write_text(
+        f"exec bash -c {subprocess.list2cmdline([job(tmp_path, 143)])}\n"
+    )
+    pod = f"bash '{ROOT}/workflow/profiles/kubernetes/pod.sh' '{tmp_path}/jobscript.sh'"
+    script = (
+        f"sleep 60 & other=$!; {pod} & pod=$!; until grep -q began '{tmp_path}/log' 2>/dev/null; do sleep 0.1; done; "
+        "kill -TERM $pod; wait $pod; echo status $?; kill -0 $other && echo other lives; kill $other"
+    )
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make a process tree")
+    done = subprocess.run(
+        [*inside, "bash", "-c", script], capture_output=True, text=True, timeout=30
+    )
+    assert "status 143" in done.stdout and "other lives" in done.stdout, done
+
+
 def test_a_reader_that_goes_away_ends_no_job(tmp_path):
     """As `make run | head` does: the log goes on."""
     program = "for number in 1 2 3 4; do sleep 0.1; echo $number; done"
