@@ -293,6 +293,7 @@ def test_the_step_loads_nothing_that_its_environment_lacks():
         "numpy",
         "pandas",
         "PIL",
+        "pyarrow",
         "rich",
         "tokenizers",
         "torch",

@@ -50,6 +50,15 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("[0-9]*"))
 
 
+@pytest.fixture
+def hangups_count():
+    """SIGHUP as it is at first, also where these tests were started by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_count")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("at", [0, 11, 17, 24])
 def test_a_signal_loses_no_iteration(tmp_path, number, at, capfd):

@@ -18,8 +18,8 @@ def test_one_more_subject_costs_a_few_milliseconds_to_plan(tmp_path):
     costs = {}
     for subjects in (1, 1 + MORE):
         folder = tmp_path / str(subjects)
-        folder.mkdir()
-        scale.make_project(folder, subjects)
+        scale.make_project(folder)
+        scale.list_subjects(folder, range(subjects))
         costs[subjects] = scale.snakemake(folder, "--dry-run", "--quiet")
     planned = costs[1 + MORE].processor - costs[1].processor
     assert planned / (MORE * JOBS_A_SUBJECT) < 0.002  # seconds a job; it was three times that
