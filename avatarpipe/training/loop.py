@@ -5,7 +5,6 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -64,34 +63,30 @@ def train(
                 curves.add(done, values)
             told_to_end = stop.signal is not None
             if team.leads and (told_to_end or done % checkpoint_every == 0 or done == iterations):
-                _refuse_runaway(stage, values, label, done)
-            if told_to_end and team.leads:
-                _save(checkpoints, curves, curves_file, done, stage)
-                display.stopped(done, stop.signal)
-                raise SystemExit(stop.status)
-            if done % checkpoint_every == 0 and done < iterations and team.leads:
-                _save(checkpoints, curves, curves_file, done, stage)
-                if after_checkpoint is not None:
+                state = stage.state()
+                _refuse_runaway(state, values, label, done)
+                if told_to_end or done < iterations:
+                    curves.save(curves_file)
+                    checkpoints.save(done, state)
+                if told_to_end:
+                    display.stopped(done, stop.signal)
+                    raise SystemExit(stop.status)
+                if after_checkpoint is not None and done < iterations:
                     after_checkpoint(done)
             display.advance(done, values)
     return curves
 
 
-def _refuse_runaway(stage: Stage, values: dict, label: str, done: int) -> None:
+def _refuse_runaway(state: dict[str, torch.Tensor], values: dict, label: str, done: int) -> None:
     """InputError where what `done` iterations have led to is no number."""
     values = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
     losses = [name for name, value in values.items() if not math.isfinite(value)]
-    if losses or any(tensor.isnan().any() for tensor in stage.state().values()):
+    if losses or any(tensor.isnan().any() for tensor in state.values()):
         told = f"the losses {', '.join(losses)} are" if losses else "some parameters are"
         raise InputError(
             f"{label}: after {done} iterations {told} no numbers any more: the training has run away. Run it again: it goes on "
             "from its last checkpoint. Where it ends here again, lower the method's step sizes (`rates` in its settings)."
         )
-
-
-def _save(checkpoints: Checkpoints, curves: Curves, file: Path, step: int, stage: Stage) -> None:
-    curves.save(file)
-    checkpoints.save(step, stage.state())
 
 
 class _Display:

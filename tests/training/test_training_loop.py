@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import walking
 
 from avatarpipe.errors import InputError
 from avatarpipe.tables import read_table
@@ -13,24 +14,17 @@ from avatarpipe.training.checkpoint import Checkpoints
 from avatarpipe.training.loop import train
 
 
-class Walk:
-    """A stage whose state depends on every step taken."""
+class Walk(walking.Walk):
+    """A stage that may be killed in the midst of a step."""
 
     def __init__(self, die_at: int | None = None):
-        self.value, self.die_at = torch.zeros(3), die_at
+        super().__init__()
+        self.die_at = die_at
 
     def step(self, step: int) -> dict:
         if step == self.die_at:
             raise KeyboardInterrupt
-        generator = torch.Generator().manual_seed(step)
-        self.value = 0.9 * self.value + torch.randn(3, generator=generator)
-        return {"loss": self.value.sum()}
-
-    def state(self) -> dict:
-        return {"value": self.value}
-
-    def restore(self, state: dict) -> None:
-        self.value = state["value"]
+        return super().step(step)
 
 
 def run(folder, stage: Walk, identity="a", iterations=25):

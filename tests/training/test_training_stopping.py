@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import walking
 
 from avatarpipe.training import checkpoint, loop
 from avatarpipe.training.checkpoint import Checkpoints
@@ -21,24 +22,17 @@ from avatarpipe.training.stopping import stop_noted
 ROOT = Path(__file__).parents[2]
 
 
-class Walk:
-    """A stage whose state depends on every step taken, and that is sent a signal in the midst of one."""
+class Walk(walking.Walk):
+    """A stage that is sent a signal in the midst of a step."""
 
     def __init__(self, signal_at: int | None = None, number: int = signal.SIGTERM):
-        self.value, self.signal_at, self.number = torch.zeros(3), signal_at, number
+        super().__init__()
+        self.signal_at, self.number = signal_at, number
 
     def step(self, step: int) -> dict:
         if step == self.signal_at:
             os.kill(os.getpid(), self.number)
-        generator = torch.Generator().manual_seed(step)
-        self.value = 0.9 * self.value + torch.randn(3, generator=generator)
-        return {"loss": self.value.sum()}
-
-    def state(self) -> dict:
-        return {"value": self.value}
-
-    def restore(self, state: dict) -> None:
-        self.value = state["value"]
+        return super().step(step)
 
 
 def run(folder: Path, stage: Walk, identity: str = "a", **options):
