@@ -118,12 +118,12 @@ class Threads(Team):
             self.meeting.wait(60)
 
 
-def stage_of(video: dict, fake_body, team: Team) -> AnimatableStage:
-    """The training of a process of the team."""
+def stage_of(video: dict, fake_body, team: Team, points_seed: int = 0) -> AnimatableStage:
+    """The training of a process of the team, which has drawn points of `points_seed`."""
     capture = Capture.load(video["--capture"])
     views = VideoViews(capture, "train", "cpu", frame_split(capture).train, workers=1, team=team)
     return AnimatableStage(
-        roughened(tiny_model(fake_body)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
+        roughened(tiny_model(fake_body, points_seed)), tiny_rig(fake_body), views, animatable_settings(SETTINGS), 3, structure
     )  # fmt: skip
 
 
@@ -176,6 +176,22 @@ def test_processes_that_round_differently_are_made_alike_now_and_then(
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(trained, (0, 1))
     assert [torch.equal(a, b) for a, b in zip(first, second, strict=True)] == [False] * 3 + [True]
+
+
+def test_processes_that_found_other_points_all_stand_on_those_of_the_first(video, fake_body):
+    meeting, said = threading.Barrier(2), {}
+
+    def begun(rank: int) -> AnimatableStage:
+        return stage_of(video, fake_body, Threads(rank, 2, meeting, said), points_seed=rank)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(begun, (0, 1))
+    alone = stage_of(video, fake_body, Team()).state()
+    for stage in (first, second):
+        assert all(torch.equal(value, alone[name]) for name, value in stage.state().items())
+    bones, theta = first.bones[0], first.thetas[0]
+    a, b = (stage.model.posed(stage.model.canonical(theta), bones) for stage in (first, second))
+    assert torch.equal(a.means, b.means) and torch.equal(a.sh, b.sh)
 
 
 def test_more_processes_than_cameras_are_refused(video, tmp_path):

@@ -17,11 +17,13 @@ from avatarpipe.methods.animatable.losses import (
 from avatarpipe.methods.animatable.model import AnimatableModel
 from avatarpipe.methods.animatable.projection import PoseProjection
 from avatarpipe.methods.animatable.rig import BODY, Rig
+from avatarpipe.methods.animatable.scaffold import Scaffold
 from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
 from avatarpipe.training.compilation import compiled
 
 _ALIKE_EVERY = 20  # iterations after which the processes' parameters are made the same
+_SCAFFOLD = "scaffold."  # what names of its tensors begin with in a checkpoint
 _APART = 1 << 32  # seeds of the views of one iteration
 
 
@@ -51,7 +53,11 @@ class AnimatableStage:
         self.descent = Descent(
             model.parameters, settings.rates, camera_extent(views.viewmats, settings.rates.extent)
         )
-        self.team.from_the_first(model.parameters.values())
+        if self.team.size > 1:
+            self.team.from_the_first(model.parameters.values())
+            points = model.scaffold.state()
+            self.team.from_the_first(points.values())
+            self._stand_on(points)
         poses = views.poses()
         self.bones = torch.stack([rig.bones(poses[k]) for k in range(len(poses))]).to(views.device)
         self.thetas = poses.full_pose[:, BODY].to(views.device)
@@ -150,12 +156,22 @@ class AnimatableStage:
         )
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything `restore` needs to go on as if never stopped."""
-        return self.descent.state()
+        """Everything `restore` needs to go on as if never stopped, on this machine or another.
+
+        With the points that the parameters belong to: found again, they may be others where the last bits of a sum differ
+        with the processor or its number of threads.
+        """
+        points = {_SCAFFOLD + name: value for name, value in self.model.scaffold.state().items()}
+        return self.descent.state() | points
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over the state of a checkpoint."""
         self.descent.restore(state)
+        self._stand_on({name: state[_SCAFFOLD + name] for name in self.model.scaffold.state()})
+
+    def _stand_on(self, points: dict[str, torch.Tensor]) -> None:
+        """Connect the parameters to these points."""
+        self.model.scaffold = Scaffold.from_state(points, self.settings.model, self.views.device)
 
 
 def _shape(
