@@ -94,7 +94,12 @@ def capture(tmp_path_factory, fake_body) -> Capture:
 def _stage(capture, body, settings=SETTINGS, points_seed=0, **options) -> AnimatableStage:
     views = VideoViews(capture, "train", "cpu", workers=1, **options)
     return AnimatableStage(
-        tiny_model(body, points_seed), tiny_rig(body), views, settings, 7, lambda x, y: (x - y).square().mean()
+        tiny_model(body, points_seed),
+        tiny_rig(body),
+        views,
+        settings,
+        7,
+        lambda x, y: (x - y).square().mean(),
     )
 
 
