@@ -1,6 +1,7 @@
 """A body read from any file in the SMPL-X v1.1 layout and posed by the unmodified smplx package."""
 
 import contextlib
+import copy
 import io
 import tempfile
 import zipfile
@@ -96,6 +97,12 @@ class Body:
     def vertices(self, params: BodyParams) -> torch.Tensor:
         """(B, V, 3) posed vertices."""
         return self._forward(params).vertices
+
+    def exact_vertices(self, params: BodyParams) -> torch.Tensor:
+        """(B, V, 3) float64 posed vertices: rounded to float32, they are the same on any number of threads."""
+        exact = copy.deepcopy(self._model).double()
+        values = {name: value.double() for name, value in params.to(self.device).items()}
+        return exact(**values, return_verts=True).vertices
 
     def joints(self, params: BodyParams) -> torch.Tensor:
         """(B, J, 3) posed joints as smplx orders them: the 55 joints, then extra vertices and landmarks."""

@@ -25,8 +25,12 @@ _ENDS = {
 
 
 def body_template(body: Body, betas: torch.Tensor, legs_apart_deg: float = LEGS_APART_DEG) -> Mesh:
-    """The body itself in the shape `betas` (10,), in its big pose."""
-    return Mesh(body.vertices(big_pose(betas, legs_apart_deg))[0].cpu().numpy(), body.faces)
+    """The body itself in the shape `betas` (10,), in its big pose.
+
+    Exact: what is drawn from a surface is altogether another where one of its vertices differs in its last bit.
+    """
+    vertices = body.exact_vertices(big_pose(betas, legs_apart_deg))[0]
+    return Mesh(vertices.float().cpu().numpy(), body.faces)
 
 
 def given_template(
