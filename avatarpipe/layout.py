@@ -18,6 +18,7 @@ SCANNED = frozenset({"synthetic", "4d-dress", "thuman2.0", "thuman2.1"})  # the 
 AVATARS = {"layered": "outer", "animatable": "full"}  # the last stage, or the variant, of each method
 LABELLED = frozenset({"synthetic", "4d-dress"})  # scans that tell garments apart
 SYNTHESIZED_BY = {"synthetic": "synthesize", "synthetic-video": "synthesize_video"}
+GUIDED_STAGES = ("single", "inner", "outer")
 SCORING_JOBS = ("draw_inner", "score")
 MANY_THREADS = 64  # Snakemake grants as many as it has
 SYNTHETIC_SOURCE = "synthetic/Inner/Take1"
@@ -67,6 +68,23 @@ class Layout:
         own = Path(self.body_file(subject))
         files = [own.with_name(f"SMPLX_{gender}.npz") for gender in ("NEUTRAL", "FEMALE", "MALE")]
         return [file for file in files if file != own and file.is_file()]
+
+    def missing(self) -> list[str]:
+        """What the configuration names and is not there, a message each. Snakemake plans around it where outputs exist."""
+        lookups = [lambda stage=stage: self.guidance_weights(stage) for stage in GUIDED_STAGES]
+        if self.config["segmentation"]["provider"] == "sapiens":
+            lookups.append(self.sapiens_checkpoint)
+        if self.config["scoring"]["enabled"]:
+            lookups.append(self.score_weights)
+        one_a_gender = {row["gender"]: subject for subject, row in self.subjects.items()}
+        lookups += [lambda subject=subject: self.body_file(subject) for subject in one_a_gender.values()]
+        found = {}
+        for lookup in lookups:
+            try:
+                lookup()
+            except InputError as error:
+                found[str(error)] = None
+        return list(found)
 
     def alignment_tolerance(self) -> str:
         """What the alignment check lets pass, as the JSON that its step takes."""

@@ -27,6 +27,9 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+for message in layout.missing() if workflow.is_main_process else ():
+    logger.warning(f"{message} What was made before stays as it is; jobs that need it fail.")
+
 motions = ConfiguredMotions(config)
 keep_every_object()
 
@@ -70,6 +73,11 @@ def of_subject(lookup):
     return of_wildcards(lambda wildcards: lookup(wildcards.subject))
 
 
+def of_all(lookup):
+    """A lookup of the layout that is the same for all, as a function of wildcards: only jobs that ask miss its files."""
+    return lambda wildcards: lookup()
+
+
 body_file = of_subject(layout.body_file)
 other_bodies = of_subject(layout.other_bodies)
 raw_root = of_subject(layout.raw_root)
@@ -83,6 +91,8 @@ render_minutes = of_subject(layout.render_minutes)
 score_prompt = of_subject(layout.score_prompt)
 template_files = of_subject(layout.template_files)
 skinned_avatar = of_subject(layout.skinned_avatar)
+sapiens_checkpoint = of_all(layout.sapiens_checkpoint)
+score_weights = of_all(layout.score_weights)
 alignment_tolerance = layout.alignment_tolerance
 
 
@@ -109,16 +119,6 @@ def guidance_weights(stage):
 def body_gender(wildcards):
     """The gender of a body file as the body step takes it."""
     return wildcards.gender.lower()
-
-
-def sapiens_checkpoint(wildcards):
-    """The segmentation network that the configuration names."""
-    return layout.sapiens_checkpoint()
-
-
-def score_weights(wildcards):
-    """The networks that score the inner layer, so that only that job misses them."""
-    return layout.score_weights()
 
 
 def lpips_weights(wildcards):

@@ -189,3 +189,15 @@ def test_animatable_subjects_are_told_apart_and_their_settings_are_those_of_trai
     assert layout("synthetic", "7").animatable() == []
     settings = animatable_settings(json.loads(video.animatable_settings()))
     assert settings.model.gaussians == 77 and settings.rates.harmonics == 2.5e-5
+
+
+def test_what_the_configuration_names_and_is_not_there_is_listed():
+    assert layout("synthetic", "7").missing() == []
+    scoring = {"enabled": True, "image_reward": "reward", "clip": "clip"}
+    asked = layout("synthetic", "7", bodies="licensed", segmentation={"provider": "sapiens", "checkpoint": "net.pt2"}, scoring=scoring)
+    named = [message.partition(":")[0] for message in asked.missing()]
+    assert named == ["net.pt2", "reward/ImageReward.pt", "licensed/SMPLX_MALE.npz"]
+    Path("licensed").mkdir()
+    for path in ("licensed/SMPLX_MALE.npz", "net.pt2"):
+        Path(path).touch()
+    assert [message.partition(":")[0] for message in asked.missing()] == ["reward/ImageReward.pt"]

@@ -73,3 +73,11 @@ def test_a_changed_input_reruns_what_reads_it_and_all_after_it(done):
     labels.write_bytes(labels.read_bytes() + b"\n")
     manifest.write_text(manifest.read_text() + "\n")
     assert done.planned() == {"convert", "normalize", "render", "align", "segment"} | TRAINED
+
+
+def test_what_the_configuration_misses_is_told_though_nothing_is_to_be_done(done):
+    """Snakemake passes over a job that lacks an input and has its outputs."""
+    done.edit("config/config.yaml", "provider: scan_labels", "provider: sapiens\n  checkpoint: net.pt2")
+    output = done.run("--dry-run")
+    assert output.count("net.pt2: no such file. `segmentation.checkpoint` in config.yaml names it") == 1
+    assert "Nothing to be done" in output
