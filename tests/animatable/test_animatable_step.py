@@ -16,9 +16,11 @@ from killing import train_and_kill, train_and_stop
 
 from avatarpipe.avatar import Avatar
 from avatarpipe.capture.capture import Capture
+from avatarpipe.faults import MACHINE_FAILED
 from avatarpipe.gaussians.render import render
 from avatarpipe.mesh.mesh import Mesh, save_mesh
 from avatarpipe.methods.animatable.rig import big_pose
+from avatarpipe.methods.animatable.stage import AnimatableStage
 from avatarpipe.methods.animatable.template import body_template
 from avatarpipe.steps import train_animatable
 from avatarpipe.tables import read_table
@@ -239,3 +241,29 @@ def assert_same_result(ours: Path, theirs: Path) -> None:
         read_table(root / "curves.parquet", ["step", "name", "value"]) for root in (ours, theirs)
     ]
     assert tables[0].equals(tables[1]) and tables[0]["step"].max() == ITERATIONS
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU with gsplat")
+def test_a_training_that_found_its_gpu_full_goes_on_from_its_checkpoint(
+    video, tmp_path, monkeypatch, capfd
+):
+    """As where another program takes the GPU's memory in the midst."""
+    plain, options = AnimatableStage.step, words(video, tmp_path, device="cuda")
+
+    def with_a_full_gpu(stage, step):
+        if step == 10:
+            torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(1e-6)
+        return plain(stage, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AnimatableStage, "step", with_a_full_gpu)
+        with pytest.raises(SystemExit) as ended:
+            train_animatable.main(options)
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    said = capfd.readouterr().err
+    assert ended.value.code == MACHINE_FAILED and "no GPU memory left" in said and "Traceback" not in said
+    train_animatable.main(options)
+    assert "resumed after iteration 9" in capfd.readouterr().err
+    assert Avatar.load(tmp_path / "avatar/avatar.json").bases
