@@ -243,27 +243,26 @@ def assert_same_result(ours: Path, theirs: Path) -> None:
     assert tables[0].equals(tables[1]) and tables[0]["step"].max() == ITERATIONS
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU with gsplat")
 def test_a_training_that_found_its_gpu_full_goes_on_from_its_checkpoint(
-    video, tmp_path, monkeypatch, capfd
+    video, trained, tmp_path, monkeypatch, capfd
 ):
-    """As where another program takes the GPU's memory in the midst."""
-    plain, options = AnimatableStage.step, words(video, tmp_path, device="cuda")
+    """In the words of torch on an H200 whose memory another program had taken."""
+    plain = AnimatableStage.step
 
     def with_a_full_gpu(stage, step):
         if step == 10:
-            torch.cuda.empty_cache()
-            torch.cuda.set_per_process_memory_fraction(1e-6)
+            raise torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has a total capacity of 139.80 GiB."
+            )
         return plain(stage, step)
 
     with monkeypatch.context() as patched:
         patched.setattr(AnimatableStage, "step", with_a_full_gpu)
         with pytest.raises(SystemExit) as ended:
-            train_animatable.main(options)
-    torch.cuda.set_per_process_memory_fraction(1.0)
+            train_animatable.main(words(video, tmp_path))
     said = capfd.readouterr().err
-    assert ended.value.code == MACHINE_FAILED and "no GPU memory left" in said and "Traceback" not in said
-    train_animatable.main(options)
+    assert ended.value.code == MACHINE_FAILED and "Traceback" not in said
+    assert "no GPU memory left (CUDA out of memory. Tried to allocate 2.00 MiB" in said
+    train_animatable.main(words(video, tmp_path))
     assert "resumed after iteration 9" in capfd.readouterr().err
-    assert Avatar.load(tmp_path / "avatar/avatar.json").bases
+    assert_same_result(trained / "full", tmp_path)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
 import pytest
@@ -107,11 +107,29 @@ def whole(tmp_path_factory) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def project(request, whole, tmp_path_factory) -> Reader:
-    """A copy for the commands of one page; gone with its last."""
-    copy = whole.copy(tmp_path_factory.mktemp("page") / "project")
-    yield copy
-    shutil.rmtree(copy.folder)
+def copies(whole, tmp_path_factory) -> Iterator[Callable[[str], Reader]]:
+    """The copy for the commands of a page; gone with its last."""
+    held: dict[str, Reader] = {}
+
+    def drop() -> None:
+        for copy in held.values():
+            shutil.rmtree(copy.folder)
+        held.clear()
+
+    def of_page(name: str) -> Reader:
+        if name not in held:
+            drop()
+            held[name] = whole.copy(tmp_path_factory.mktemp("page") / "project")
+        return held[name]
+
+    yield of_page
+    drop()
+
+
+@pytest.fixture
+def project(request, copies) -> Reader:
+    """Asked for by page: pytest would make a fixture of a wider scope anew for each parameter."""
+    return copies(request.param)
 
 
 @pytest.mark.slow
