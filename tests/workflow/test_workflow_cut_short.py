@@ -117,10 +117,11 @@ class Cut:
 
     @property
     def out(self) -> Path:
-        """What is written last, and says to the workflow that the rest is there: a motion's manifest lies beside its npz."""
+        """What is written last, and says to the workflow that the rest is there: of a motion the manifest beside its npz."""
         named = Path(self.step.document["config"]["out"])
-        manifest = named.with_suffix(".json")
-        return self.folder / (manifest if manifest in self.step.relative else named)
+        if self.step.step == "convert-motion":
+            named = named.with_suffix(".json")
+        return self.folder / named
 
     def is_whole(self, step: Recorded) -> bool:
         """Whether all that a step makes is there as it was made first."""
