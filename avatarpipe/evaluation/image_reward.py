@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipTextModel, BlipVisionConfig, BlipVisionModel
 
 from avatarpipe.errors import InputError
+from avatarpipe.prefixes import under
 from avatarpipe.score_files import image_reward_files
 
 REWARD_MEAN, REWARD_DEVIATION = 0.16717362830052426, 1.0333394966054072
@@ -44,7 +45,7 @@ class ImageReward(nn.Module):
         super().__init__()
         files = image_reward_files(folder)
         state, path = _read_state(files["ImageReward.pt"]), files["ImageReward.pt"]
-        vision, text = _part(state, "blip.visual_encoder."), _part(state, "blip.text_encoder.")
+        vision, text = under("blip.visual_encoder.", state), under("blip.text_encoder.", state)
         try:
             vision_config = _vision_config(vision)
             text_config = _text_config(files["med_config.json"], vision_config.hidden_size)
@@ -53,7 +54,7 @@ class ImageReward(nn.Module):
             self.mlp = _mlp(text_config.hidden_size)
             _fill(self.vision, {_vision_name(name): value for name, value in vision.items()})
             _fill(self.text, text)
-            _fill(self.mlp, _mlp_state(_part(state, "mlp.layers.")))
+            _fill(self.mlp, _mlp_state(under("mlp.layers.", state)))
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise InputError(
@@ -88,12 +89,6 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict):
         raise InputError(f"{path}: holds no tensors by name. Fetch it again.")
     return state
-
-
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-    }
 
 
 def _vision_config(state: dict[str, Tensor]) -> BlipVisionConfig:

@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 from avatarpipe.body.model import Body, BodyParams
 from avatarpipe.files import atomic_file
 from avatarpipe.mesh.mesh import Mesh
+from avatarpipe.prefixes import prefixed, under
 from avatarpipe.synthetic.bake import Part, baked
 from avatarpipe.synthetic.choreography import dressing_pose
 from avatarpipe.synthetic.figure import build_figure
@@ -49,8 +50,9 @@ class Cast:
 
     def save(self, path: Path) -> None:
         """All as one npz of plain arrays."""
-        arrays = {f"rig_{n}_{k}": v for n, rig in self.person.rigs.items() for k, v in rig.arrays().items()}  # fmt: skip
-        arrays |= {f"used_{name}": ids for name, ids in self.used.items()}
+        arrays = prefixed("used_", self.used)
+        for name, rig in self.person.rigs.items():
+            arrays |= prefixed(f"rig_{name}_", rig.arrays())
         arrays |= {name: getattr(self.person, name) for name in _PERSON}
         arrays |= {f"mesh_{k}": getattr(self.mesh, k) for k in _MESH}
         with atomic_file(path) as temporary:
@@ -63,10 +65,7 @@ class Cast:
             arrays = {name: archive[name] for name in archive.files}
         rigs = {}
         for name in ORDER[1:]:
-            prefix = f"rig_{name}_"
-            rigs[name] = Rig.of_arrays(
-                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-            )
+            rigs[name] = Rig.of_arrays(under(f"rig_{name}_", arrays))
         mesh = Mesh(**{k: arrays[f"mesh_{k}"] for k in _MESH})
         person = MovingPerson(rigs, *(arrays[name] for name in _PERSON))
         used = {name: arrays[f"used_{name}"] for name in ORDER}

@@ -7,6 +7,7 @@ import numpy as np
 
 from avatarpipe.body.model import Body, BodyParams
 from avatarpipe.mesh.closest import closest_points
+from avatarpipe.prefixes import prefixed, under
 from avatarpipe.synthetic.figure import JOINT, Figure
 from avatarpipe.synthetic.layer import Layer
 from avatarpipe.synthetic.materials import Material, material_of
@@ -17,6 +18,7 @@ from avatarpipe.synthetic.touch import limb_shares
 BONES = 6  # that move one vertex; lesser ones are left out
 THICKNESS = 0.0022  # metres of a garment's cloth
 _THIGH_PULL = 0.35  # share of the thighs' weights that a shirt keeps
+_MATERIAL = "material_"  # before names of its numbers
 _WEIGHT_STEPS = 10  # over which weights are smoothed along the garment
 
 
@@ -59,17 +61,15 @@ class Rig:
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays by name, for an npz."""
         own = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)[:-1]}
-        return own | {f"material_{k}": v for k, v in self.material.arrays().items()}
+        return own | prefixed(_MATERIAL, self.material.arrays())
 
     @staticmethod
     def of_arrays(arrays: dict[str, np.ndarray]) -> "Rig":
         """The inverse of `arrays`."""
         own = {f.name: arrays[f.name] for f in fields(Rig)[:-1]}
         own |= {"name": str(own["name"]), "label": int(own["label"])}
-        prefix = "material_"
-        rest = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         own |= {name: bool(own[name]) for name in ("is_cloth", "is_skirt")}
-        return Rig(**own, material=Material(**rest))
+        return Rig(**own, material=Material(**under(_MATERIAL, arrays)))
 
 
 def rigged(body: Body, params: BodyParams, figure: Figure, layer: Layer) -> Rig:

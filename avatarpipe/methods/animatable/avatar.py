@@ -18,11 +18,13 @@ from avatarpipe.methods.animatable.projection import PoseProjection, Projecting
 from avatarpipe.methods.animatable.rig import BODY, Rig
 from avatarpipe.methods.animatable.scaffold import Scaffold
 from avatarpipe.methods.animatable.settings import ModelSettings
+from avatarpipe.prefixes import prefixed, under
 from avatarpipe.settings import build_settings
 
 LAYER = "body"
 _TENSORS, _PROJECTION = f"{LAYER}.safetensors", "projection.safetensors"
 _PROJECTION_TEXT = "projection.json"
+_PARAMETERS, _SCAFFOLD, _RIG = "parameters.", "scaffold.", "rig."
 
 
 @dataclass
@@ -74,10 +76,9 @@ class AnimatableAvatar(Avatar):
         return _with_channel(self.model.posed(canonical, self.rig.bones(params)))
 
     def save(self, folder: str | Path) -> None:
-        tensors = _prefixed("parameters", self.model.parameters)
-        tensors |= _prefixed("scaffold", self.model.scaffold.state()) | _prefixed(
-            "rig", self.rig.state()
-        )
+        tensors = prefixed(_PARAMETERS, self.model.parameters)
+        tensors |= prefixed(_SCAFFOLD, self.model.scaffold.state())
+        tensors |= prefixed(_RIG, self.rig.state())
         with atomic_folder(folder) as temporary:
             flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
             save_file(flat, temporary / _TENSORS)
@@ -122,9 +123,9 @@ def _read_model(path: Path, settings: ModelSettings, device) -> tuple[Animatable
     require_file(path, f"It is the model of {path.parent / MANIFEST}; train the avatar again.")
     try:
         tensors = load_file(path, device=str(device))
-        scaffold = Scaffold.from_state(_under("scaffold", tensors), settings, device)
-        rig = Rig.from_state(_under("rig", tensors), settings.head_joints)
-        parameters = _under("parameters", tensors)
+        scaffold = Scaffold.from_state(under(_SCAFFOLD, tensors), settings, device)
+        rig = Rig.from_state(under(_RIG, tensors), settings.head_joints)
+        parameters = under(_PARAMETERS, tensors)
         if len(parameters["looks"]) != len(scaffold.points):
             raise ValueError(
                 f"{len(parameters['looks'])} looks of {len(scaffold.points)} Gaussians"
@@ -132,15 +133,6 @@ def _read_model(path: Path, settings: ModelSettings, device) -> tuple[Animatable
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not an animatable model ({error}). Train it again.") from error
     return AnimatableModel(scaffold, parameters, settings.shift_limit), rig
-
-
-def _prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {f"{prefix}.{name}": value for name, value in tensors.items()}
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): x for name, x in tensors.items() if name.startswith(start)}
 
 
 def _with_channel(cloud: GaussianCloud) -> GaussianCloud:

@@ -20,6 +20,7 @@ from avatarpipe.methods.animatable.rig import BODY, Rig
 from avatarpipe.methods.animatable.scaffold import Scaffold
 from avatarpipe.methods.animatable.settings import AnimatableSettings
 from avatarpipe.methods.animatable.views import FrameBatch, VideoViews
+from avatarpipe.prefixes import prefixed, under
 from avatarpipe.training.compilation import compiled
 
 _ALIKE_EVERY = 20  # iterations after which the processes' parameters are made the same
@@ -161,13 +162,12 @@ class AnimatableStage:
         With the points that the parameters belong to: found again, they may be others where the last bits of a sum differ
         with the processor or its number of threads.
         """
-        points = {_SCAFFOLD + name: value for name, value in self.model.scaffold.state().items()}
-        return self.descent.state() | points
+        return self.descent.state() | prefixed(_SCAFFOLD, self.model.scaffold.state())
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over the state of a checkpoint."""
         self.descent.restore(state)
-        self._stand_on({name: state[_SCAFFOLD + name] for name in self.model.scaffold.state()})
+        self._stand_on(under(_SCAFFOLD, state))
 
     def _stand_on(self, points: dict[str, torch.Tensor]) -> None:
         """Connect the parameters to these points."""

@@ -12,12 +12,14 @@ from avatarpipe.gaussians.render import Rendering, depth_normals, render
 from avatarpipe.guidance import Guidance
 from avatarpipe.methods.layered.roles import BODY, EDGE, GARMENT, SEAM
 from avatarpipe.methods.layered.settings import StageSettings
+from avatarpipe.prefixes import prefixed, under
 from avatarpipe.skinned_avatar import SkinnedLayer
 from avatarpipe.training.densify import ScreenGradients, densify
 from avatarpipe.training.losses import normal_consistency, photometric, weighted_l1
 from avatarpipe.training.surfels import TrainableSurfels
 from avatarpipe.training.views import TrainingViews, ViewBatch
 
+_GUIDED = "guided."  # before names of what guidance pulls at, in a checkpoint
 LAYERS = 2  # channels of the layer image: inner, outer
 
 
@@ -164,16 +166,14 @@ class SurfelStage:
     def state(self) -> dict[str, torch.Tensor]:
         """Everything `restore` needs to go on as if never stopped."""
         binding = {"bound.corners": self.binding.corners, "bound.barycentric": self.binding.barycentric}
-        guided = {f"guided.{name}": value for name, value in self.guided.state().items()}
+        guided = prefixed(_GUIDED, self.guided.state())
         return self.surfels.state() | self.gradients.state() | guided | binding
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over the state of a checkpoint."""
         self.surfels = TrainableSurfels.from_state(state, self.settings.rates)
         self.gradients = ScreenGradients.from_state(state)
-        prefix = "guided."
-        guided = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
-        self.guided = ScreenGradients.from_state(guided)
+        self.guided = ScreenGradients.from_state(under(_GUIDED, state))
         self._bound(SurfaceBinding(state["bound.corners"], state["bound.barycentric"]))
 
 
