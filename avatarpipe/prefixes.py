@@ -14,5 +14,7 @@ def prefixed(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:
 def under(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:
     """Those of `values` whose names begin with `prefix`, without it: the inverse of `prefixed`."""
     return {
-        name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix)
     }
